@@ -1,0 +1,204 @@
+#ifndef FEDWARDEN_BASE_CONF_H
+#define FEDWARDEN_BASE_CONF_H
+
+/*
+ * The configuration: read by libconfig from fedwarden.conf and what it includes, checked as a whole, then constant. A
+ * published struct conf is never changed; every thread may read it until the collectors have been joined and the next
+ * one is in force. All strings are owned by the conf and never NULL unless it says so.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/event.h"
+#include "base/log.h"
+#include "base/observation.h"
+
+enum protocol {
+    PROTOCOL_SIP = 1, /* RFC 3261 over TLS; SRV _sipfederationtls._tcp unless `service` says other */
+    PROTOCOL_XMPP,    /* RFC 6120 server to server with STARTTLS; SRV _xmpp-server._tcp */
+    PROTOCOL_SMTP,    /* RFC 5321 with STARTTLS; MX */
+    PROTOCOL_HTTPS,   /* TLS to port 443 of the domain, no SRV unless `service` is set */
+    PROTOCOL_TLS,     /* bare TLS; host and port, or `service` */
+};
+/* protocol_name(protocol): "sip", "xmpp", "smtp", "https", "tls". protocol_find(name): 0 when there is none. */
+const char *protocol_name(enum protocol protocol);
+enum protocol protocol_find(const char *name);
+
+enum conf_families { /* which addresses are probed */
+    FAMILIES_AUTO = 1, /* those that this host has a route for */
+    FAMILIES_IPV4,
+    FAMILIES_IPV6,
+    FAMILIES_BOTH,
+};
+
+#define CONF_NAME_MAX 32 /* octets of a partner's name: it must fit into a notification */
+#define CONF_PARTNER_RESOLVERS 4
+#define CONF_EXPECTED_MAX 16
+#define CONF_PINS_MAX 8
+#define CONF_PARTNERS_MAX 100000
+
+struct conf_resolver {
+    const char *name;
+    struct address address;
+    uint16_t port;
+    bool trusted; /* its AD bit is believed */
+};
+
+struct conf_trust {
+    const char *name;
+    const char *ca_file; /* PEM; "" none */
+    const char *ca_dir;  /* hashed directory; "" none. Neither: the system's CAs */
+    const char *crl_file; /* PEM; "" none: revocation is not checked */
+    const char *certificate; /* our own, PEM, leaf first and its chain behind it; "" none */
+    const char *key;         /* PEM */
+    int tls_min;             /* 0x0303 (1.2) or 0x0304 (1.3), as on the wire */
+    size_t pin_count;
+    uint8_t pins[CONF_PINS_MAX][32]; /* SHA-256 of a SubjectPublicKeyInfo of the chain (RFC 7469) */
+};
+
+struct conf_threshold {
+    uint32_t count;  /* failures within the window that raise; at least 1 */
+    uint32_t window; /* seconds */
+    uint32_t clear;  /* successful walks in a row that clear; 0: only a quiet window clears */
+};
+
+struct conf_partner {
+    const char *name;    /* unique, at most CONF_NAME_MAX octets */
+    uint32_t index;      /* of the MIB; 0: allocated by the ledger */
+    const char *domain;  /* A-label form, lower case, no dot at the end */
+    enum protocol protocol;
+    const char *service; /* full name of the SRV (SMTP: MX) record set; "" no such lookup */
+    const char *host;    /* fixed host instead of the service lookup; "" none */
+    struct address address; /* fixed address of `host` (or of `domain`); ADDRESS_UNKNOWN none */
+    uint16_t port;       /* of a fixed host or address, of MX targets and of https; otherwise 0 */
+    const char *verify_name; /* reference identity of the certificate; "" as the protocol has it */
+    const char *sni;         /* "" as the protocol has it */
+    uint32_t interval;       /* seconds, at least 1 */
+    uint32_t trust;          /* position in conf->trusts */
+    size_t resolver_count;   /* 0: all of conf->resolvers, in their order */
+    uint32_t resolvers[CONF_PARTNER_RESOLVERS]; /* positions in conf->resolvers */
+    const char *proxy;   /* URL: http://, socks5://, socks5h://, socks4a:// with host:port; "" none. Holds a secret
+                            when it holds credentials: never logged */
+    size_t expected_count;
+    const char *expected[CONF_EXPECTED_MAX]; /* "host:port" of SRV or MX targets, or addresses; empty: not compared */
+    size_t allowed_count;
+    const char *allowed[CONF_EXPECTED_MAX]; /* domains outside `domain` that SRV targets may lie in; "*" any */
+    const char *contact;
+    bool enabled;
+    enum conf_families families;
+    uint32_t expiry_days; /* a certificate that ends within this many days is tlsExpiringSoon; 0 off */
+    struct conf_threshold thresholds[EVENT_COUNT]; /* indexed by enum event: defaults, event, partner merged */
+};
+
+enum agent_mode {
+    AGENT_SUBAGENT = 1, /* AgentX to a running snmpd */
+    AGENT_STANDALONE,   /* own master */
+    AGENT_NONE,         /* no SNMP: probes and log only */
+};
+
+struct conf_agent {
+    enum agent_mode mode;
+    const char *agentx_socket;  /* as Net-SNMP writes them: a path or "tcp:localhost:705" */
+    uint32_t reconnect;         /* seconds between attempts and between pings, 1 to 60 */
+    const char *listen;         /* standalone: "udp:127.0.0.1:16161", several separated by commas */
+    const char *access_file;    /* standalone: Net-SNMP style: rocommunity, createUser, rouser, trap2sink, ... */
+    const char *state_dir;      /* engine boots, indexes; must be writable */
+    uint32_t notifications_per_minute; /* bucket rate; 0 no limit */
+    uint32_t notifications_burst;
+    uint32_t notifications_kept;       /* how many wait while no master is there, 1 to 100000 */
+};
+
+struct conf_budget { /* milliseconds */
+    uint32_t dns_try;   /* one question to one resolver */
+    uint32_t dns;       /* one lookup in all */
+    uint32_t connect;
+    uint32_t proxy;
+    uint32_t starttls;
+    uint32_t tls;
+    uint32_t after;     /* waiting after the handshake for a refusal of our certificate */
+    uint32_t walk;      /* the whole walk */
+};
+
+struct conf_collectors {
+    uint32_t threads;             /* 1 to 16 shards */
+    uint32_t in_flight;           /* walks under way in one shard */
+    uint32_t dns_in_flight;       /* questions under way to one resolver from one shard */
+    uint32_t endpoints_per_partner; /* addresses probed in one walk; those beyond are not looked at and said so */
+    uint32_t handshakes_per_second; /* started by one shard; 0 no limit */
+    uint32_t queue;               /* observations that may wait for the main thread */
+    uint32_t jitter;              /* percent of the interval, 0 to 20 */
+    uint32_t first_spread;        /* seconds over which first walks are spread at most */
+    uint32_t confirm;             /* quick walks after a verdict changed, 5, 15 and 45 s apart, 0 to 3: an alarm and
+                                     its clear do not wait for whole intervals */
+    struct conf_budget budget;
+};
+
+struct conf {
+    const char *path; /* of the file; "" when made without one */
+    int64_t loaded;   /* wall microseconds */
+    enum log_level log_level;
+    struct conf_agent agent;
+    struct conf_collectors collectors;
+    size_t trust_count;
+    struct conf_trust *trusts; /* at least one: "system" when none is configured */
+    size_t resolver_count;
+    struct conf_resolver *resolvers; /* none configured: those of /etc/resolv.conf */
+    size_t partner_count;
+    struct conf_partner *partners;
+    struct conf_threshold thresholds[EVENT_COUNT]; /* per event, for what has no partner */
+};
+
+/* One thing that is wrong. */
+struct conf_error {
+    char *file;
+    unsigned line; /* 0: the file as a whole */
+    char *setting; /* path as in "partners[3].trust"; "" none */
+    char *message; /* what is wrong and what to do */
+};
+
+struct conf_errors {
+    size_t count;
+    struct conf_error *errors; /* in the order of files and lines */
+    size_t dropped;            /* beyond the first 200 */
+};
+
+/*
+ * conf_load(path, errors): reads and checks `path`. Returns the configuration, owned by the caller, or NULL with every
+ * error in `errors` (which the caller clears in either case). Nothing is started or changed. Main thread.
+ * Certificates and keys are opened and parsed here only so far that a missing or unreadable file is an error with its
+ * line.
+ */
+struct conf *conf_load(const char *path, struct conf_errors *errors);
+
+/*
+ * conf_adhoc(protocol, domain, errors): a configuration of defaults with one partner, for a check without a file.
+ * NULL with an error when the domain is no legal name.
+ */
+struct conf *conf_adhoc(enum protocol protocol, const char *domain, struct conf_errors *errors);
+
+/* conf_free(conf): NULL is allowed. */
+void conf_free(struct conf *conf);
+
+/* conf_error_text(error, out, size): "fedwarden.conf:41: partners[3].trust: no trust profile ..." */
+void conf_error_text(const struct conf_error *error, char *out, size_t size);
+void conf_errors_clear(struct conf_errors *errors);
+
+/* conf_partner_find(conf, name): position in conf->partners, or -1. */
+long conf_partner_find(const struct conf *conf, const char *name);
+
+/*
+ * conf_hostname(text, out): writes the A-label form of a host or domain name, lower case, without the dot at the end,
+ * to `out` of OBSERVATION_NAME octets; false when it is no legal name (RFC 1123, RFC 5891; underscores as in service
+ * names are allowed). Any thread.
+ */
+bool conf_hostname(const char *text, char *out);
+
+/* address_parse(text, address): an IPv4 or IPv6 literal; false when it is none. address_text: its text, "" for none. */
+#define ADDRESS_TEXT_SIZE 46
+bool address_parse(const char *text, struct address *address);
+const char *address_text(const struct address *address, char out[ADDRESS_TEXT_SIZE]);
+bool address_equal(const struct address *a, const struct address *b);
+
+#endif

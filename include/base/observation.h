@@ -1,0 +1,109 @@
+#ifndef FEDWARDEN_BASE_OBSERVATION_H
+#define FEDWARDEN_BASE_OBSERVATION_H
+
+/*
+ * What the collectors tell the ledger: flat, by value, without pointers, so that nothing is shared between threads. It
+ * is made where the raw result is and is judged there into one reason.
+ *
+ * A walk of a partner is told by one queue_post: an OBSERVATION_PROBE for each lookup and each endpoint that the walk
+ * reached, OBSERVATION_CERTIFICATE rows for the chains that changed since they were last told, and one OBSERVATION_WALK
+ * that closes it. What the walk did not reach is not told.
+ */
+
+#include <assert.h>
+#include <stdint.h>
+
+#include "base/reason.h"
+
+#define OBSERVATION_NAME 256   /* a DNS name in presentation form and its terminator */
+#define OBSERVATION_DETAIL 256 /* SnmpAdminString and its terminator */
+#define OBSERVATION_CHAIN_MAX 10 /* certificates of one chain that are told */
+
+enum observation_kind {
+    OBSERVATION_PROBE = 1,   /* the result of one lookup or one endpoint */
+    OBSERVATION_CERTIFICATE, /* one certificate of the chain that an endpoint presented */
+    OBSERVATION_WALK,        /* a walk has ended; its verdict */
+};
+
+/* What a probe looks at; with target, address and port it is the identity of a row of fedwProbeTable. */
+enum probe_kind {
+    PROBE_SERVICE = 1,  /* SRV or MX records of `target` */
+    PROBE_ADDRESS = 2,  /* A and AAAA records of `target` */
+    PROBE_ENDPOINT = 3, /* connection and TLS to `address`, `port` */
+};
+
+enum address_family { /* numbered as InetAddressType (RFC 4001) */
+    ADDRESS_UNKNOWN = 0,
+    ADDRESS_IPV4 = 1,
+    ADDRESS_IPV6 = 2,
+};
+
+struct address {
+    uint8_t family;    /* enum address_family */
+    uint8_t octets[16]; /* network order; 4 or 16 are used */
+};
+
+struct observation_probe {
+    enum probe_kind kind;
+    char target[OBSERVATION_NAME]; /* SRV name, host name; for an endpoint the host whose address it is */
+    struct address address;        /* ADDRESS_UNKNOWN for a lookup */
+    uint16_t port;                 /* 0 for a lookup */
+    enum reason reason;            /* REASON_NONE: healthy */
+    enum event event;              /* which count a failure belongs to; EVENT_NONE when healthy */
+    uint32_t duration;             /* microseconds */
+    uint32_t interval;             /* seconds to the next walk as configured */
+    char resolver[64];             /* "192.0.2.53:53" that answered, "" where none did or none was asked */
+    int16_t rcode;                 /* DNS rcode as received; -1 where no reply was */
+    int32_t ede;                   /* RFC 8914 info-code; -1 where there was none */
+    uint32_t ttl;                  /* seconds; the smallest of the answer; 0 where there was none */
+    char tls_version[8];           /* "1.3"; "" before ServerHello */
+    char cipher[48];
+    int32_t verify_error;          /* X509_V_ERR_* that decided; 0 none */
+    int16_t alert;                 /* TLS alert description that the peer sent; -1 none */
+    int64_t not_after;             /* wall microseconds: earliest end in the presented chain; CLOCK_NEVER unknown */
+    char detail[OBSERVATION_DETAIL]; /* printable UTF-8, one line */
+};
+
+struct observation_certificate {
+    /* the endpoint that presented it */
+    char target[OBSERVATION_NAME];
+    struct address address;
+    uint16_t port;
+    uint8_t depth;  /* 0 is the leaf */
+    uint8_t length; /* certificates of this chain that are told; rows at and beyond it are gone */
+    char subject[OBSERVATION_DETAIL]; /* RFC 4514, printable */
+    char names[OBSERVATION_DETAIL];   /* subject alternative names, "DNS:a, URI:sip:b", cut with "..." */
+    char issuer[OBSERVATION_DETAIL];
+    char serial[48];        /* hexadecimal, most significant octet first (RFC 5280: at most 20 octets) */
+    uint8_t sha256[32];     /* fingerprint of the DER */
+    int64_t not_before;     /* wall microseconds */
+    int64_t not_after;
+    char key_algorithm[24]; /* "RSA", "EC P-256", "ED25519" */
+    uint16_t key_bits;
+    char signature_algorithm[40];
+    enum reason reason; /* the worst found of this certificate, REASON_NONE */
+};
+
+struct observation_walk {
+    enum reason reason; /* the worst of the walk; REASON_NONE: all healthy */
+    uint32_t duration;  /* microseconds */
+    uint32_t late;      /* microseconds that the walk started after it was due */
+    uint32_t endpoints; /* endpoints in this walk */
+    uint32_t endpoints_ok;
+};
+
+struct observation {
+    enum observation_kind kind;
+    uint32_t partner; /* position in conf->partners */
+    int64_t wall;     /* clock_wall() at the result */
+    int64_t run;      /* clock_run() at the result */
+    union {
+        struct observation_probe probe;
+        struct observation_certificate certificate;
+        struct observation_walk walk;
+    };
+};
+
+static_assert(sizeof(struct observation) <= 1408, "an observation is copied twice; keep it small");
+
+#endif

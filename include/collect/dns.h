@@ -1,0 +1,91 @@
+#ifndef FEDWARDEN_COLLECT_DNS_H
+#define FEDWARDEN_COLLECT_DNS_H
+
+/*
+ * DNS look-ups by c-ares: we write the query and read the reply, c-ares carries it over UDP and TCP. One struct dns a
+ * shard, used by that shard's thread alone. One c-ares channel a resolver, so that it is known who answered.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <systemd/sd-event.h>
+
+#include "base/conf.h"
+
+enum dns_type { DNS_A = 1, DNS_CNAME = 5, DNS_MX = 15, DNS_TXT = 16, DNS_AAAA = 28, DNS_SRV = 33, DNS_TLSA = 52 };
+
+#define DNS_TARGETS_MAX 16   /* SRV or MX records that are used; those beyond are counted */
+#define DNS_ADDRESSES_MAX 16 /* addresses of one name that are used */
+#define DNS_ALIASES_MAX 8    /* CNAME records in a row that are followed within one reply */
+
+struct dns_target { /* of an SRV (RFC 2782) or MX (RFC 5321) record */
+    uint16_t priority;
+    uint16_t weight; /* 0 for MX */
+    uint16_t port;   /* 0 for MX */
+    char host[OBSERVATION_NAME]; /* lower case, no dot at the end; "" is the root, which denies the service */
+};
+
+/* What one question brought, with the facts that it was judged by. */
+struct dns_answer {
+    enum dns_type type;
+    char name[OBSERVATION_NAME]; /* as asked */
+    enum reason reason;          /* REASON_NONE when there is at least one record of the type */
+    int rcode;                   /* as received, extended by EDNS; -1 when no usable reply came */
+    int ede;                     /* RFC 8914 info-code, -1 none */
+    char ede_text[64];           /* its EXTRA-TEXT, printable */
+    bool authentic;              /* AD bit of a resolver that is configured as trusted */
+    bool tcp;                    /* the reply came by TCP */
+    uint32_t ttl;                /* smallest of the records used, seconds; of a negative answer the SOA's (RFC 2308) */
+    char resolver[64];           /* "192.0.2.53:53" of the last resolver asked; IPv6 as "[2001:db8::53]:53" */
+    uint32_t duration;           /* microseconds, all tries */
+    unsigned tries;
+    char detail[OBSERVATION_DETAIL]; /* for people: what of which resolver; "" when there is nothing to add */
+    char canonical[OBSERVATION_NAME]; /* last alias target, "" when the name is no alias */
+    size_t target_count;
+    size_t target_total; /* with those beyond DNS_TARGETS_MAX */
+    struct dns_target targets[DNS_TARGETS_MAX]; /* in the order of priority, then weight downwards, then host */
+    size_t address_count;
+    size_t address_total;
+    struct address addresses[DNS_ADDRESSES_MAX];
+};
+
+struct dns;
+struct dns_query;
+
+/* Called once a query, from the event loop and never from within dns_ask; `answer` lives until the call returns. */
+typedef void dns_done(void *context, const struct dns_answer *answer);
+
+/*
+ * dns_new(loop, conf): channels to every resolver of `conf` (those of /etc/resolv.conf when it has none) on `loop`.
+ * NULL with a logged message when it cannot be.
+ */
+struct dns *dns_new(sd_event *loop, const struct conf *conf);
+/* dns_free(dns): cancels what is under way without calling back. NULL is allowed. */
+void dns_free(struct dns *dns);
+
+/*
+ * dns_ask(dns, partner, name, type, done, context): asks the resolvers of `partner` in their order: an answer or a
+ * negative answer ends it; a timeout, SERVFAIL, REFUSED, NOTIMP or malformed reply goes on to the next try, twice a
+ * resolver, within the budgets dns_try and dns. The worst story is the last resolver's; the detail names all.
+ * Returns a handle for dns_cancel, valid until `done`. NULL only without memory.
+ */
+struct dns_query *dns_ask(struct dns *dns, const struct conf_partner *partner, const char *name, enum dns_type type,
+                          dns_done *done, void *context);
+/* dns_cancel(query): `done` will not be called. */
+void dns_cancel(struct dns_query *query);
+
+/*
+ * The pure parts, for tests and fuzzers.
+ *
+ * dns_write(out, size, id, name, type): a query (RFC 1035) with RD, AD and an OPT record of 1232 octets (RFC 6891);
+ * returns its length, 0 when the name cannot be written or `size` is too small.
+ *
+ * dns_judge(answer, packet, length): reads a reply to the question answer->name, answer->type into `answer` and sets
+ * reason, rcode, ttl, records. Whatever `packet` holds, it reads no octet beyond `length` and ends; returns false when
+ * the packet is no reply to that question (id is the caller's to compare).
+ */
+size_t dns_write(uint8_t *out, size_t size, uint16_t id, const char *name, enum dns_type type);
+bool dns_judge(struct dns_answer *answer, const uint8_t *packet, size_t length);
+
+#endif

@@ -1,0 +1,150 @@
+#ifndef FEDWARDEN_COLLECT_TLS_H
+#define FEDWARDEN_COLLECT_TLS_H
+
+/*
+ * TLS as a client, by OpenSSL, non-blocking: the handshake, the facts it leaves and their judgement. A tls_trust holds
+ * one shared SSL_CTX and X509_STORE of a trust profile for one shard; it and its sessions are used by that shard's
+ * thread alone.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/conf.h"
+
+struct tls_trust;
+struct tls_session;
+
+/*
+ * tls_trust_new(conf, error, size): loads the CAs, CRLs, our certificate and key of a profile. It always returns
+ * something that can be used, except without memory (NULL): what could not be loaded is told in `error` (else "") and
+ * makes every session end in REASON_TLS_LOCAL_CERTIFICATE_PROBLEM or REASON_MON_TRUST_STORE_MISSING, never healthy.
+ */
+struct tls_trust *tls_trust_new(const struct conf_trust *conf, char *error, size_t size);
+void tls_trust_free(struct tls_trust *trust); /* NULL is allowed */
+
+/*
+ * tls_self_test(error, size): in memory, without network: a good chain is accepted, an untrusted one and a wrong name
+ * are refused, by the same code that probes use. False, with what failed in `error`, when that does not hold; the
+ * program must then not start.
+ */
+bool tls_self_test(char *error, size_t size);
+
+/* How the identity of the peer is checked. */
+enum tls_identity {
+    TLS_IDENTITY_HOST = 1, /* RFC 9525: dNSName, one wildcard label; or iPAddress for an address literal */
+    TLS_IDENTITY_SIP,      /* RFC 5922: URI sip:domain, else dNSName; no wildcards */
+    TLS_IDENTITY_XMPP,     /* RFC 6120 13.7: SRVName, XmppAddr, dNSName against the domain */
+};
+
+struct tls_target { /* kept by the caller while the session lives */
+    const char *sni;                         /* "" sends none */
+    enum tls_identity identity;
+    const char *verify_name;                 /* the reference identity */
+    const char *alpn;                        /* one protocol such as "xmpp-server"; "" sends none */
+    uint32_t expiry_days;                    /* 0: do not look */
+    const struct conf_trust *conf;           /* pins */
+};
+
+enum tls_want { TLS_WANT_NONE = 0, TLS_WANT_READ = 1, TLS_WANT_WRITE = 2 };
+
+enum tls_phase {
+    TLS_HANDSHAKE = 1, /* until our Finished is sent */
+    TLS_AFTER,         /* reading once more: a TLS 1.3 server refuses our certificate only now */
+    TLS_OPEN,          /* proven, or nothing came within the time for it: application data may flow */
+    TLS_CLOSED,        /* it has failed, or was closed */
+};
+
+#define TLS_ERRORS_MAX 16
+
+struct tls_verify_error {
+    int code;  /* X509_V_ERR_* */
+    int depth;
+};
+
+/* What a handshake left; all that tls_judge looks at. */
+struct tls_facts {
+    enum tls_phase phase;    /* in which it ended */
+    bool timed_out;          /* our timer ended it */
+    int first_alert;         /* first alert description received, -1 none; warnings of close_notify do not count */
+    bool first_alert_fatal;
+    bool certificate_asked;  /* a CertificateRequest came */
+    bool certificate_sent;   /* and we had one to send */
+    bool local_problem;      /* our certificate, key or CAs are unusable */
+    size_t error_count;
+    struct tls_verify_error errors[TLS_ERRORS_MAX]; /* all that the verification found, in order */
+    bool intermediate_known; /* the chain verifies when intermediates from elsewhere are added */
+    bool name_wrong;
+    bool pin_wrong;
+    bool expiring;           /* within expiry_days, otherwise good */
+    unsigned long library;   /* first ERR_get_error code, 0 none */
+    int errno_value;         /* of a failed read or write, 0 none */
+    bool end_of_file;        /* the peer closed without close_notify, or with */
+    uint8_t first[8];        /* first octets received */
+    size_t first_count;
+    bool server_hello;       /* one was received */
+    bool answered;           /* after the handshake: ticket or application data came */
+};
+
+struct tls_result {
+    enum reason reason;
+    char detail[OBSERVATION_DETAIL]; /* names, issuer, date, alert: printable */
+    struct tls_facts facts;
+    char version[8];  /* "1.3"; "" before ServerHello */
+    char cipher[48];
+    char group[24];
+    int verify_error; /* the deciding X509_V_ERR_*, 0 none */
+    bool client_certificate_accepted; /* asked, sent and proven */
+    int64_t not_after; /* earliest end in the presented chain, wall microseconds; CLOCK_NEVER no chain */
+    /* what the certificate and the name alone say, for the steps of a check */
+    enum reason certificate_reason; /* REASON_NONE, or the worst of the chain's own problems */
+    enum reason name_reason;
+    enum reason client_reason;      /* REASON_NONE, or what became of our certificate */
+    size_t certificate_count;
+    struct observation_certificate certificates[OBSERVATION_CHAIN_MAX]; /* target, address and port are empty */
+    uint8_t chain_sha256[32]; /* over the DER of the presented chain and the reasons: tells whether it changed */
+};
+
+/*
+ * tls_start(trust, descriptor, target): a session on a connected, non-blocking socket, which stays the caller's.
+ * NULL without memory.
+ */
+struct tls_session *tls_start(struct tls_trust *trust, int descriptor, const struct tls_target *target);
+void tls_free(struct tls_session *session); /* sends nothing; NULL is allowed */
+
+/* tls_step(session): goes on; returns what to wait for, or TLS_WANT_NONE when tls_phase became OPEN or CLOSED. */
+enum tls_want tls_step(struct tls_session *session);
+enum tls_phase tls_phase(const struct tls_session *session);
+
+/*
+ * tls_timeout(session): the time of the present phase is over: a handshake becomes REASON_TLS_HANDSHAKE_TIMEOUT, the
+ * reading after it becomes TLS_OPEN without proof.
+ */
+void tls_timeout(struct tls_session *session);
+
+/*
+ * tls_read, tls_write(session, data, size): application data once OPEN: octets moved; 0 when it has to wait, with the
+ * direction in *want; -1 when the session ended (facts tell why, the phase is CLOSED).
+ */
+long tls_read(struct tls_session *session, void *data, size_t size, enum tls_want *want);
+long tls_write(struct tls_session *session, const void *data, size_t size, enum tls_want *want);
+
+/* tls_close(session): sends close_notify as far as it can be sent at once. */
+void tls_close(struct tls_session *session);
+
+/* tls_result(session): the facts judged so far; owned by the session. Call it once the phase is OPEN or CLOSED. */
+const struct tls_result *tls_result(struct tls_session *session);
+
+/*
+ * The pure parts, for tests.
+ *
+ * tls_judge(facts): one reason, decided in this order: our own problems; verification errors (a local verification
+ * failure outranks the alert that we sent because of it); our timers; the first alert with what we know of
+ * CertificateRequest and our certificate; OpenSSL's reason; errno; end of file.
+ * tls_verify_reason(code, depth): the reason of one X509_V_ERR_*.
+ */
+enum reason tls_judge(const struct tls_facts *facts);
+enum reason tls_verify_reason(int code, int depth);
+
+#endif

@@ -1,0 +1,188 @@
+#ifndef FEDWARDEN_LEDGER_LEDGER_H
+#define FEDWARDEN_LEDGER_LEDGER_H
+
+/*
+ * What is remembered: counters, windows, last failures, probes, certificates and alarms. Main thread only. It does no
+ * I/O, asks no clock and takes no lock: everything that happens to it comes in by ledger_apply and ledger_tick with its
+ * time, and everything that follows from it goes out as transitions. The MIB reads its indexes as they stand.
+ */
+
+#include <stdbool.h>
+
+#include "base/conf.h"
+#include "base/index.h"
+#include "base/observation.h"
+#include "ledger/window.h"
+
+/* The last failure that a cell counted, whole. */
+struct ledger_failure {
+    int64_t wall; /* CLOCK_NEVER: there was none */
+    int64_t run;
+    enum reason reason;
+    uint32_t partner; /* index of the MIB; 0 none */
+    char target[OBSERVATION_NAME];
+    struct address address;
+    uint16_t port;
+    char detail[OBSERVATION_DETAIL];
+};
+
+/* A count with its window: of an event, or of an event of a partner. */
+struct ledger_cell {
+    enum event event;
+    uint64_t count;
+    struct window window;
+    struct ledger_failure last;
+    enum health health; /* of a partner's cell: after its last walk; of an event: worst of the alarms with this event */
+    uint32_t failures_in_walk; /* of the walk that is being told */
+    uint32_t successes_in_walk;
+    uint32_t successes_in_row; /* walks without a failure of this event since the last one with one */
+    int64_t quiet_since;       /* run time since when the window's sum is below half the threshold; 0 it is not */
+    struct ledger_alarm *alarm; /* NULL: none is active */
+};
+
+struct ledger_reason { /* partner x reason, and the catalogue */
+    enum reason reason;
+    uint64_t count;
+    int64_t first_wall;
+    int64_t last_wall;
+};
+
+struct ledger_certificate {
+    struct observation_certificate value;
+    int64_t seen_wall;
+};
+
+struct ledger_probe {
+    uint32_t index; /* within the partner; never used for another one while the process lives */
+    int64_t last_wall, last_run; /* of the last result; CLOCK_NEVER none */
+    int64_t success_wall, success_run;
+    uint64_t successes, failures;
+    uint32_t failures_in_row;
+    enum health health;
+    bool seen_in_walk; /* of the walk that is being told */
+    bool present;      /* it was part of the last walk that came far enough to know */
+    struct observation_probe value; /* the last result, whole */
+    size_t certificate_count;
+};
+
+struct ledger_partner {
+    uint32_t index; /* of the MIB */
+    const struct conf_partner *conf;
+    enum health health; /* unknown until a walk has ended */
+    enum reason reason; /* worst of the last walk */
+    int64_t since_wall; /* when health or reason last changed */
+    int64_t walk_wall, walk_run; /* end of the last walk */
+    int64_t success_wall, success_run; /* last walk without any failure */
+    int64_t failure_wall, failure_run;
+    int64_t not_after;  /* earliest end of a certificate of its present probes; CLOCK_NEVER none */
+    uint32_t endpoints, endpoints_ok; /* of the last walk */
+    uint64_t walks;
+    struct ledger_cell *events[EVENT_COUNT]; /* NULL until counted or configured: see ledger->partner_events */
+    uint32_t probe_last; /* highest probe index that was given out */
+};
+
+enum alarm_state { ALARM_CLEARED = 1, ALARM_RAISED = 2 }; /* as RFC 3877 has it: 1 is clear */
+
+struct ledger_alarm {
+    uint32_t id; /* rises, never used again */
+    enum alarm_state state;
+    enum event event;
+    enum severity severity;
+    enum reason reason;
+    uint32_t partner;       /* index of the MIB; 0 none */
+    char name[CONF_NAME_MAX + 1]; /* of the partner; "" none */
+    char contact[OBSERVATION_DETAIL];
+    char target[OBSERVATION_NAME];
+    struct address address;
+    uint16_t port;
+    int64_t raised_wall, changed_wall;
+    uint32_t window_count, window_seconds;
+    uint64_t total; /* the cell's count */
+    char detail[OBSERVATION_DETAIL];
+    struct ledger_cell *cell; /* whose alarm it is */
+};
+
+/* What happened to an alarm, by value: a notification is made from it alone. */
+enum transition_kind { TRANSITION_RAISED = 1, TRANSITION_CHANGED, TRANSITION_CLEARED };
+
+struct transition {
+    enum transition_kind kind;
+    uint64_t sequence; /* rises by one for each transition of this ledger */
+    int64_t wall;
+    struct ledger_alarm alarm; /* as it is now; `cell` is NULL */
+};
+
+/* Called from within ledger functions; must not call back into the ledger. */
+typedef void ledger_report(void *context, const struct transition *transition);
+
+struct ledger {
+    int64_t start_wall, start_run;
+    const struct conf *conf;
+    struct ledger_partner **bound; /* by position in conf->partners */
+    ledger_report *report;
+    void *report_context;
+
+    /* Cells in the order of the MIB's indexes. */
+    struct index partners;        /* (partner) -> struct ledger_partner */
+    struct index partner_events;  /* (partner, event) -> struct ledger_cell */
+    struct index partner_reasons; /* (partner, reason) -> struct ledger_reason */
+    struct index probes;          /* (partner, probe) -> struct ledger_probe */
+    struct index certificates;    /* (partner, probe, depth + 1) -> struct ledger_certificate */
+    struct index alarms;          /* (alarm id) -> struct ledger_alarm */
+
+    struct ledger_cell events[EVENT_COUNT]; /* totals; element 0 unused */
+    struct index reasons;                   /* (reason) -> struct ledger_reason, all rows of the list */
+
+    uint64_t walks, walks_late, observations; /* late: started more than a tenth of the interval after due */
+    uint32_t partner_last, alarm_last;        /* highest given out */
+    uint64_t sequence;
+    int64_t alarms_changed_run; /* when the set of alarms last changed; 0 never */
+    int64_t alarms_changed_wall;
+};
+
+/*
+ * ledger_new(conf, wall, run, report, context): a ledger of the partners of `conf`, with their indexes given out; every
+ * transition goes to `report`. `conf` must live until the next ledger_bind or ledger_free.
+ */
+struct ledger *ledger_new(const struct conf *conf, int64_t wall, int64_t run, ledger_report *report, void *context);
+void ledger_free(struct ledger *ledger); /* NULL is allowed */
+
+/*
+ * ledger_bind(ledger, conf, wall, run): puts another configuration in force. Partners are the same by name and keep
+ * index, counts and alarms; alarms of partners that are gone or disabled are cleared; a partner whose fixed index is
+ * taken by another one's gets a new one. A threshold that changed counts from the next observation on.
+ */
+void ledger_bind(struct ledger *ledger, const struct conf *conf, int64_t wall, int64_t run);
+
+/* ledger_apply(ledger, observation): counts it, once; raises, changes or clears what follows from it. */
+void ledger_apply(struct ledger *ledger, const struct observation *observation);
+
+/* ledger_tick(ledger, wall, run): once a second: what falls quiet with time. */
+void ledger_tick(struct ledger *ledger, int64_t wall, int64_t run);
+
+/*
+ * ledger_self(ledger, reason, failing, detail, wall, run): the monitor's own state: `failing` counts event monitorSelf
+ * and raises one alarm per reason, at once; not failing clears it.
+ */
+void ledger_self(struct ledger *ledger, enum reason reason, bool failing, const char *detail, int64_t wall, int64_t run);
+
+/* ledger_threshold(ledger, partner, event): the one in force; `partner` may be NULL. */
+const struct conf_threshold *ledger_threshold(const struct ledger *ledger, const struct ledger_partner *partner,
+                                              enum event event);
+
+/* ledger_window(ledger, cell, partner, run): the sum of the cell's window now. `partner` NULL for a total. */
+uint32_t ledger_window(const struct ledger *ledger, const struct ledger_cell *cell, const struct ledger_partner *partner,
+                       int64_t run);
+
+/* What one GET of the summary tells: computed from the cells, now. */
+struct ledger_summary {
+    enum health health;
+    uint32_t partners, ok, warning, critical, unknown;
+    uint32_t alarms;
+    enum severity worst; /* SEVERITY_CLEARED: no alarm */
+    int64_t not_after;   /* earliest of all partners; CLOCK_NEVER none */
+    uint32_t not_after_partner;
+};
+void ledger_summarise(const struct ledger *ledger, struct ledger_summary *summary);
+
+#endif

@@ -1,0 +1,130 @@
+/*
+ * A ring under one mutex. The descriptor is an eventfd that is written when the ring stops being empty and read when it
+ * becomes empty again, both under the mutex, so that it is readable exactly while there is something to take: one wake-up
+ * for a burst, none lost.
+ */
+#include "base/queue.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/observation.h"
+
+struct queue {
+    int descriptor;
+    size_t room; /* constant */
+    pthread_mutex_t mutex;
+    /* shared, under the mutex */
+    size_t head; /* position of the oldest */
+    size_t count;
+    uint64_t dropped;
+    struct observation *ring;
+};
+
+struct queue *queue_new(size_t room)
+{
+    struct queue *queue = calloc(1, sizeof *queue);
+    if (!queue)
+        return NULL;
+    queue->room = room;
+    queue->ring = calloc(room, sizeof *queue->ring);
+    queue->descriptor = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (!queue->ring || queue->descriptor < 0) {
+        int saved = errno;
+        if (queue->descriptor >= 0)
+            close(queue->descriptor);
+        free(queue->ring);
+        free(queue);
+        errno = saved;
+        return NULL;
+    }
+    pthread_mutex_init(&queue->mutex, NULL);
+    return queue;
+}
+
+void queue_free(struct queue *queue)
+{
+    if (!queue)
+        return;
+    pthread_mutex_destroy(&queue->mutex);
+    close(queue->descriptor);
+    free(queue->ring);
+    free(queue);
+}
+
+static void raise_descriptor(const struct queue *queue)
+{
+    uint64_t one = 1;
+    /* It cannot block: the counter is 0 here. */
+    if (write(queue->descriptor, &one, sizeof one) < 0)
+        abort();
+}
+
+static void lower_descriptor(const struct queue *queue)
+{
+    uint64_t value;
+    if (read(queue->descriptor, &value, sizeof value) < 0)
+        abort();
+}
+
+/* Copies between the ring at `position` and `count` observations elsewhere, in at most two pieces. */
+static size_t first_piece(const struct queue *queue, size_t position, size_t count)
+{
+    size_t to_end = queue->room - position;
+    return count < to_end ? count : to_end;
+}
+
+bool queue_post(struct queue *queue, const struct observation *observations, size_t count)
+{
+    if (count == 0)
+        return true;
+    pthread_mutex_lock(&queue->mutex);
+    bool taken = count <= queue->room - queue->count;
+    if (taken) {
+        size_t tail = (queue->head + queue->count) % queue->room;
+        size_t piece = first_piece(queue, tail, count);
+        memcpy(&queue->ring[tail], observations, piece * sizeof *observations);
+        memcpy(&queue->ring[0], observations + piece, (count - piece) * sizeof *observations);
+        if (queue->count == 0)
+            raise_descriptor(queue);
+        queue->count += count;
+    } else {
+        queue->dropped += count;
+    }
+    pthread_mutex_unlock(&queue->mutex);
+    return taken;
+}
+
+size_t queue_take(struct queue *queue, struct observation *out, size_t max)
+{
+    pthread_mutex_lock(&queue->mutex);
+    size_t count = queue->count < max ? queue->count : max;
+    if (count > 0) {
+        size_t piece = first_piece(queue, queue->head, count);
+        memcpy(out, &queue->ring[queue->head], piece * sizeof *out);
+        memcpy(out + piece, &queue->ring[0], (count - piece) * sizeof *out);
+        queue->head = (queue->head + count) % queue->room;
+        queue->count -= count;
+        if (queue->count == 0)
+            lower_descriptor(queue);
+    }
+    pthread_mutex_unlock(&queue->mutex);
+    return count;
+}
+
+int queue_descriptor(const struct queue *queue)
+{
+    return queue->descriptor;
+}
+
+uint64_t queue_dropped(struct queue *queue)
+{
+    pthread_mutex_lock(&queue->mutex);
+    uint64_t dropped = queue->dropped;
+    pthread_mutex_unlock(&queue->mutex);
+    return dropped;
+}

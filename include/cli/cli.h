@@ -1,0 +1,12 @@
+#ifndef FEDWARDEN_CLI_CLI_H
+#define FEDWARDEN_CLI_CLI_H
+
+/*
+ * The subcommands that are small enough to share a header. Each gets its own name as argv[0] and returns the exit status
+ * of the process.
+ */
+
+/* cli_explain: prints the rows of the reason list that the arguments may mean; 0, or 3 when one means nothing. */
+int cli_explain(int argc, char **argv);
+
+#endif

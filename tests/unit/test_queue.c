@@ -1,0 +1,55 @@
+#include <criterion/criterion.h>
+#include <poll.h>
+
+#include "base/observation.h"
+#include "base/queue.h"
+
+static bool readable(struct queue *queue)
+{
+    struct pollfd poll_for = {queue_descriptor(queue), POLLIN, 0};
+    return poll(&poll_for, 1, 0) == 1;
+}
+
+static bool post(struct queue *queue, uint32_t first, size_t count)
+{
+    struct observation observations[8] = {0};
+    for (size_t i = 0; i < count; i++)
+        observations[i].partner = first + (uint32_t)i;
+    return queue_post(queue, observations, count);
+}
+
+Test(queue, all_or_none_in_order_and_counted)
+{
+    struct queue *queue = queue_new(5);
+    struct observation out[8];
+    cr_assert_not(readable(queue));
+    cr_assert(post(queue, 0, 3));
+    cr_assert(readable(queue));
+    cr_assert_not(post(queue, 100, 3));
+    cr_assert_eq(queue_dropped(queue), 3);
+    cr_assert(post(queue, 3, 2));
+    cr_assert_eq(queue_take(queue, out, 4), 4);
+    for (uint32_t i = 0; i < 4; i++)
+        cr_assert_eq(out[i].partner, i);
+    cr_assert(readable(queue));
+    /* over the end of the ring */
+    cr_assert(post(queue, 5, 4));
+    cr_assert_eq(queue_take(queue, out, 8), 5);
+    for (uint32_t i = 0; i < 5; i++)
+        cr_assert_eq(out[i].partner, 4 + i);
+    cr_assert_not(readable(queue));
+    cr_assert_eq(queue_take(queue, out, 8), 0);
+    cr_assert(post(queue, 9, 0));
+    cr_assert_not(readable(queue));
+    queue_free(queue);
+}
+
+Test(queue, more_than_the_whole_room_is_refused)
+{
+    struct queue *queue = queue_new(2);
+    cr_assert_not(post(queue, 0, 3));
+    cr_assert_eq(queue_dropped(queue), 3);
+    cr_assert_not(readable(queue));
+    queue_free(queue);
+    queue_free(NULL);
+}

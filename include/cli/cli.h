@@ -6,6 +6,11 @@
  * of the process.
  */
 
+#define CLI_CONF_PATH SYSCONFDIR "/fedwarden/fedwarden.conf"
+
+/* cli_run: the daemon; returns when it was told to end (0) or cannot go on (1). */
+int cli_run(int argc, char **argv);
+
 /* cli_explain: prints the rows of the reason list that the arguments may mean; 0, or 3 when one means nothing. */
 int cli_explain(int argc, char **argv);
 

@@ -1,0 +1,336 @@
+/*
+ * The daemon. Its main thread runs Net-SNMP's loop (report/session), which also watches the queue of the collectors and
+ * the signals; nothing else of the program runs in it. A turn is: a step of SNMP, a batch of observations into the
+ * ledger, whose transitions are logged and become notifications, and once a second a tick.
+ *
+ * Order of start: self-test, configuration, queue, ledger, SNMP, collectors; of the end: the reverse. Reload: the new
+ * file is read and checked as a whole first; when it is bad, nothing changes but the alarm monConfigInvalid; when it is
+ * good, the collectors are stopped (milliseconds), what they told is drained, the ledger is bound to the new partners by
+ * name, and they start again.
+ */
+#include "cli/cli.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/conf.h"
+#include "base/log.h"
+#include "base/queue.h"
+#include "base/text.h"
+#include "collect/collector.h"
+#include "collect/tls.h"
+#include "ledger/ledger.h"
+#include "report/notify.h"
+#include "report/session.h"
+
+#define BATCH 256                              /* observations between two steps of SNMP */
+#define MASTER_PATIENCE (30 * CLOCK_SECOND)    /* without a master before that is an alarm */
+#define DROPS_QUIET (60 * CLOCK_SECOND)        /* without a dropped observation before that alarm clears */
+
+struct daemon {
+    const char *path;
+    struct conf *conf;
+    struct queue *queue;
+    struct ledger *ledger;
+    struct collectors *collectors;
+    struct session_status status;
+    int signals;
+    bool ending;
+    bool master_lost;     /* the alarm is raised */
+    int64_t connected_run; /* when the master was last there */
+    int64_t dropped_run;   /* when an observation was last dropped; CLOCK_NEVER: the alarm is not raised */
+    struct observation batch[BATCH];
+};
+
+static void on_transition(void *context, const struct transition *transition)
+{
+    (void)context;
+    static const char *const kinds[] = {
+        [TRANSITION_RAISED] = "raised", [TRANSITION_CHANGED] = "changed", [TRANSITION_CLEARED] = "cleared"};
+    const struct ledger_alarm *alarm = &transition->alarm;
+    const struct reason_info *reason = reason_info(alarm->reason);
+    const char *name = *alarm->name ? alarm->name : "fedwarden itself";
+
+    if (transition->kind == TRANSITION_CLEARED)
+        log_notice("alarm", "%" PRIu32 " cleared: %s, %s, %s %s", alarm->id, name, event_name(alarm->event),
+                   reason->name, alarm->target);
+    else
+        log_notice("alarm", "%" PRIu32 " %s: %s, %s, %s (%s) %s: %s Cause: %s Resolution: %s", alarm->id,
+                   kinds[transition->kind], name, event_name(alarm->event), reason->name,
+                   severity_name(alarm->severity), alarm->target, alarm->detail, reason->cause, reason->resolution);
+    notify_submit(transition);
+}
+
+static size_t drain_batch(struct daemon *daemon)
+{
+    size_t count = queue_take(daemon->queue, daemon->batch, BATCH);
+    for (size_t i = 0; i < count; i++)
+        ledger_apply(daemon->ledger, &daemon->batch[i]);
+    return count;
+}
+
+static void on_queue(int descriptor, void *context)
+{
+    (void)descriptor;
+    drain_batch(context);
+}
+
+static void watch_drops(struct daemon *daemon, int64_t wall, int64_t run)
+{
+    uint64_t dropped = queue_dropped(daemon->queue);
+    if (dropped != daemon->status.dropped) {
+        char detail[OBSERVATION_DETAIL];
+        text_format(detail, sizeof detail, "%" PRIu64 " observations dropped; collectors.queue is %" PRIu32, dropped,
+                    daemon->conf->collectors.queue);
+        daemon->status.dropped = dropped;
+        daemon->dropped_run = run;
+        ledger_self(daemon->ledger, REASON_MON_TABLE_FULL, true, detail, wall, run);
+    } else if (daemon->dropped_run != CLOCK_NEVER && run - daemon->dropped_run > DROPS_QUIET) {
+        daemon->dropped_run = CLOCK_NEVER;
+        ledger_self(daemon->ledger, REASON_MON_TABLE_FULL, false, "", wall, run);
+    }
+}
+
+static void watch_master(struct daemon *daemon, int64_t wall, int64_t run)
+{
+    if (daemon->conf->agent.mode != AGENT_SUBAGENT)
+        return;
+    if (session_connected()) {
+        daemon->connected_run = run;
+        if (daemon->master_lost) {
+            daemon->master_lost = false;
+            ledger_self(daemon->ledger, REASON_MON_MASTER_LOST, false, "", wall, run);
+        }
+    } else if (!daemon->master_lost && run - daemon->connected_run > MASTER_PATIENCE) {
+        char detail[OBSERVATION_DETAIL];
+        daemon->master_lost = true;
+        text_format(detail, sizeof detail, "no SNMP master at %s", daemon->conf->agent.agentx_socket);
+        ledger_self(daemon->ledger, REASON_MON_MASTER_LOST, true, detail, wall, run);
+    }
+}
+
+static void tell_systemd(const struct daemon *daemon)
+{
+    struct ledger_summary summary;
+    ledger_summarise(daemon->ledger, &summary);
+    sd_notifyf(0, "WATCHDOG=1\nSTATUS=%" PRIu32 " partners: %" PRIu32 " critical, %" PRIu32 " warning, %" PRIu32
+                  " ok, %" PRIu32 " not known yet; %" PRIu32 " alarms",
+               summary.partners, summary.critical, summary.warning, summary.ok, summary.unknown, summary.alarms);
+}
+
+static void on_tick(void *context)
+{
+    struct daemon *daemon = context;
+    int64_t wall = clock_wall(), run = clock_run();
+    watch_drops(daemon, wall, run);
+    watch_master(daemon, wall, run);
+    ledger_tick(daemon->ledger, wall, run);
+    notify_step();
+    tell_systemd(daemon);
+}
+
+static void log_errors(const struct conf_errors *errors)
+{
+    char text[1024];
+    for (size_t i = 0; i < errors->count; i++) {
+        conf_error_text(&errors->errors[i], text, sizeof text);
+        log_error("conf", "%s", text);
+    }
+    if (errors->dropped)
+        log_error("conf", "and %zu more errors", errors->dropped);
+}
+
+static bool same_text(const char *a, const char *b)
+{
+    return strcmp(a, b) == 0;
+}
+
+/* What the program opened at its start cannot be changed while it runs. */
+static void warn_restart_needed(const struct conf *old, const struct conf *new)
+{
+    if (old->agent.mode != new->agent.mode || !same_text(old->agent.agentx_socket, new->agent.agentx_socket) ||
+        !same_text(old->agent.listen, new->agent.listen) || !same_text(old->agent.state_dir, new->agent.state_dir) ||
+        !same_text(old->agent.access_file, new->agent.access_file))
+        log_warning("run", "%s: the way to SNMP (agent.mode, agentx_socket, listen, access_file, state_dir) changed; "
+                           "this takes effect when fedwarden is restarted",
+                    new->path);
+    if (old->collectors.queue != new->collectors.queue)
+        log_warning("run", "%s: collectors.queue changed; this takes effect when fedwarden is restarted", new->path);
+}
+
+static void put_in_force(struct daemon *daemon, struct conf *conf)
+{
+    struct conf *old = daemon->conf;
+    warn_restart_needed(old, conf);
+    collectors_stop(daemon->collectors);
+    while (drain_batch(daemon) > 0)
+        ;
+    ledger_bind(daemon->ledger, conf, clock_wall(), clock_run());
+    notify_open(&conf->agent);
+    log_level_set(conf->log_level);
+    daemon->conf = conf;
+    daemon->status.loaded_wall = conf->loaded;
+    daemon->collectors = collectors_start(conf, daemon->queue);
+    if (!daemon->collectors) {
+        log_error("run", "the collectors cannot be started again; ending so that the service manager restarts us");
+        daemon->ending = true;
+    }
+    conf_free(old);
+}
+
+static void reload(struct daemon *daemon)
+{
+    struct conf_errors errors = {0};
+    sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRId64, clock_run());
+    struct conf *conf = conf_load(daemon->path, &errors);
+    int64_t wall = clock_wall(), run = clock_run();
+    daemon->status.load_failed = !conf;
+    if (conf) {
+        daemon->status.load_error[0] = '\0';
+        put_in_force(daemon, conf);
+        ledger_self(daemon->ledger, REASON_MON_CONFIG_INVALID, false, "", wall, run);
+        log_notice("run", "%s is in force: %zu partners", conf->path, conf->partner_count);
+    } else {
+        log_errors(&errors);
+        log_error("run", "%s has errors; the configuration of before stays in force", daemon->path);
+        if (errors.count)
+            conf_error_text(&errors.errors[0], daemon->status.load_error, sizeof daemon->status.load_error);
+        ledger_self(daemon->ledger, REASON_MON_CONFIG_INVALID, true, daemon->status.load_error, wall, run);
+    }
+    conf_errors_clear(&errors);
+    sd_notify(0, "READY=1");
+}
+
+static void on_signal(int descriptor, void *context)
+{
+    struct daemon *daemon = context;
+    struct signalfd_siginfo info;
+    while (read(descriptor, &info, sizeof info) == sizeof info) {
+        if (info.ssi_signo == SIGHUP)
+            reload(daemon);
+        else
+            daemon->ending = true;
+    }
+}
+
+/* Blocked for all threads that come later; read from a descriptor by the main one. */
+static int open_signals(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    signal(SIGPIPE, SIG_IGN);
+    if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+        return -1;
+    return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+}
+
+static bool start(struct daemon *daemon)
+{
+    char error[OBSERVATION_DETAIL];
+    if (!tls_self_test(error, sizeof error)) {
+        log_error("run", "the verification of certificates does not work as it must: %s. Not starting: every verdict "
+                         "would be worthless. Reinstall OpenSSL (libssl3) and fedwarden",
+                  error);
+        return false;
+    }
+    struct conf_errors errors = {0};
+    daemon->conf = conf_load(daemon->path, &errors);
+    log_errors(&errors);
+    conf_errors_clear(&errors);
+    if (!daemon->conf) {
+        log_error("run", "%s has errors; not starting", daemon->path);
+        return false;
+    }
+    log_level_set(daemon->conf->log_level);
+    daemon->signals = open_signals();
+    daemon->queue = queue_new(daemon->conf->collectors.queue);
+    if (daemon->signals < 0 || !daemon->queue) {
+        log_error("run", "cannot start: %s; raise the limits of the service (LimitNOFILE, MemoryMax)",
+                  strerror(errno));
+        return false;
+    }
+    int64_t wall = clock_wall(), run = clock_run();
+    daemon->status.start_wall = wall;
+    daemon->status.start_run = run;
+    daemon->status.loaded_wall = daemon->conf->loaded;
+    daemon->connected_run = run;
+    daemon->ledger = ledger_new(daemon->conf, wall, run, on_transition, daemon);
+    if (!session_open(daemon->conf, daemon->ledger, &daemon->status))
+        return false;
+    notify_open(&daemon->conf->agent);
+    session_watch(queue_descriptor(daemon->queue), on_queue, daemon);
+    session_watch(daemon->signals, on_signal, daemon);
+    session_every(1, on_tick, daemon);
+    daemon->collectors = collectors_start(daemon->conf, daemon->queue);
+    return daemon->collectors != NULL;
+}
+
+static void stop(struct daemon *daemon)
+{
+    collectors_stop(daemon->collectors);
+    if (daemon->ledger) {
+        while (drain_batch(daemon) > 0)
+            ;
+        notify_step();
+        session_close();
+        notify_close();
+    }
+    ledger_free(daemon->ledger);
+    queue_free(daemon->queue);
+    conf_free(daemon->conf);
+    if (daemon->signals >= 0)
+        close(daemon->signals);
+}
+
+static void usage(FILE *out)
+{
+    fputs("usage: fedwarden run [-c FILE]\n\n"
+          "Probes the partners of FILE (" CLI_CONF_PATH ") and reports over SNMP, in the\n"
+          "foreground. SIGHUP reads FILE again, SIGTERM ends.\n",
+          out);
+}
+
+int cli_run(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"config", required_argument, NULL, 'c'}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+    static struct daemon daemon;
+    daemon.path = CLI_CONF_PATH;
+    daemon.signals = -1;
+    for (int option; (option = getopt_long(argc, argv, "c:h", options, NULL)) != -1;) {
+        if (option == 'c') {
+            daemon.path = optarg;
+            continue;
+        }
+        usage(option == 'h' ? stdout : stderr);
+        return option == 'h' ? 0 : 2;
+    }
+    if (optind < argc) {
+        usage(stderr);
+        return 2;
+    }
+    bool started = start(&daemon);
+    if (started) {
+        log_notice("run", "%zu partners of %s are watched", daemon.conf->partner_count, daemon.path);
+        sd_notify(0, "READY=1");
+        while (!daemon.ending)
+            session_turn();
+        sd_notify(0, "STOPPING=1");
+        log_notice("run", "ending");
+    }
+    bool failed = !started || !daemon.collectors;
+    stop(&daemon);
+    return failed ? 1 : 0;
+}

@@ -9,12 +9,13 @@
 
 #include <stdbool.h>
 
+#include "base/clock.h"
 #include "base/conf.h"
 #include "base/index.h"
 #include "base/observation.h"
 #include "ledger/window.h"
 
-/* The last failure that a cell counted, whole. */
+/* A failure that a cell counted, whole. Of the failures of one walk the worst one is kept, of equals the first. */
 struct ledger_failure {
     int64_t wall; /* CLOCK_NEVER: there was none */
     int64_t run;
@@ -24,6 +25,7 @@ struct ledger_failure {
     struct address address;
     uint16_t port;
     char detail[OBSERVATION_DETAIL];
+    int64_t not_after; /* of the chain that was presented, for tlsExpiringSoon; CLOCK_NEVER none */
 };
 
 /* A count with its window: of an event, or of an event of a partner. */
@@ -32,11 +34,13 @@ struct ledger_cell {
     uint64_t count;
     struct window window;
     struct ledger_failure last;
-    enum health health; /* of a partner's cell: after its last walk; of an event: worst of the alarms with this event */
+    enum health health; /* of a partner's cell: after its last walk that told of the event, unknown before;
+                           of an event: worst of the alarms with this event */
     uint32_t failures_in_walk; /* of the walk that is being told */
     uint32_t successes_in_walk;
     uint32_t successes_in_row; /* walks without a failure of this event since the last one with one */
-    int64_t quiet_since;       /* run time since when the window's sum is below half the threshold; 0 it is not */
+    int64_t quiet_since;       /* run time since when, with an alarm, the window's sum is below half the threshold; 0 it is
+                                  not */
     struct ledger_alarm *alarm; /* NULL: none is active */
 };
 
@@ -52,6 +56,9 @@ struct ledger_certificate {
     int64_t seen_wall;
 };
 
+#define LEDGER_PROBES_MAX 64   /* rows of one partner; beyond them what was seen longest ago goes, else it is only counted */
+#define LEDGER_ABSENT_WALKS 3  /* walks that would have seen a probe and did not: its row and certificates go */
+
 struct ledger_probe {
     uint32_t index; /* within the partner; never used for another one while the process lives */
     int64_t last_wall, last_run; /* of the last result; CLOCK_NEVER none */
@@ -61,6 +68,8 @@ struct ledger_probe {
     enum health health;
     bool seen_in_walk; /* of the walk that is being told */
     bool present;      /* it was part of the last walk that came far enough to know */
+    uint32_t absent_walks; /* in a row; at LEDGER_ABSENT_WALKS the row goes */
+    int64_t not_after;     /* earliest end in the last chain that was seen, kept while nothing is seen; CLOCK_NEVER none */
     struct observation_probe value; /* the last result, whole */
     size_t certificate_count;
 };
@@ -79,6 +88,10 @@ struct ledger_partner {
     uint64_t walks;
     struct ledger_cell *events[EVENT_COUNT]; /* NULL until counted or configured: see ledger->partner_events */
     uint32_t probe_last; /* highest probe index that was given out */
+    uint32_t probe_count;
+    /* of the walk that is being told */
+    uint32_t service_failures_in_walk, endpoints_in_walk;
+    uint32_t next_index; /* while a configuration is being bound: the index to be, 0 it goes */
 };
 
 enum alarm_state { ALARM_CLEARED = 1, ALARM_RAISED = 2 }; /* as RFC 3877 has it: 1 is clear */
@@ -100,7 +113,12 @@ struct ledger_alarm {
     uint64_t total; /* the cell's count */
     char detail[OBSERVATION_DETAIL];
     struct ledger_cell *cell; /* whose alarm it is */
+    /* what the last transition told, and when: a change is told at most once in LEDGER_CHANGE_GAP */
+    enum reason told_reason;
+    enum severity told_severity;
+    int64_t told_run;
 };
+#define LEDGER_CHANGE_GAP (2 * CLOCK_SECOND)
 
 /* What happened to an alarm, by value: a notification is made from it alone. */
 enum transition_kind { TRANSITION_RAISED = 1, TRANSITION_CHANGED, TRANSITION_CLEARED };
@@ -115,6 +133,13 @@ struct transition {
 /* Called from within ledger functions; must not call back into the ledger. */
 typedef void ledger_report(void *context, const struct transition *transition);
 
+/* Which index a name has, for as long as the process lives. */
+struct ledger_name {
+    char name[CONF_NAME_MAX + 1];
+    uint32_t index;
+    struct ledger_partner *partner; /* NULL: not in the configuration in force, or disabled */
+};
+
 struct ledger {
     int64_t start_wall, start_run;
     const struct conf *conf;
@@ -128,15 +153,21 @@ struct ledger {
     struct index partner_reasons; /* (partner, reason) -> struct ledger_reason */
     struct index probes;          /* (partner, probe) -> struct ledger_probe */
     struct index certificates;    /* (partner, probe, depth + 1) -> struct ledger_certificate */
-    struct index alarms;          /* (alarm id) -> struct ledger_alarm */
+    struct index alarms;          /* (alarm id) -> struct ledger_alarm: those that are raised */
+    struct index self;            /* (reason) -> struct ledger_cell of monitorSelf, one a reason */
 
     struct ledger_cell events[EVENT_COUNT]; /* totals; element 0 unused */
     struct index reasons;                   /* (reason) -> struct ledger_reason, all rows of the list */
 
     uint64_t walks, walks_late, observations; /* late: started more than a tenth of the interval after due */
-    uint32_t partner_last, alarm_last;        /* highest given out */
+    uint32_t partner_last, alarm_last; /* highest given out, of partners without a fixed index */
+    size_t name_count;
+    struct ledger_name *names; /* every partner that ever was, in the order of names */
+    size_t fixed_count;
+    uint32_t *fixed; /* every index that a configuration ever fixed, ascending */
+    uint32_t active[EVENT_COUNT][SEVERITY_WARNING + 1]; /* alarms, by enum event and enum severity */
     uint64_t sequence;
-    int64_t alarms_changed_run; /* when the set of alarms last changed; 0 never */
+    int64_t alarms_changed_run; /* of the last transition; 0 never */
     int64_t alarms_changed_wall;
 };
 
@@ -148,16 +179,25 @@ struct ledger *ledger_new(const struct conf *conf, int64_t wall, int64_t run, le
 void ledger_free(struct ledger *ledger); /* NULL is allowed */
 
 /*
- * ledger_bind(ledger, conf, wall, run): puts another configuration in force. Partners are the same by name and keep
- * index, counts and alarms; alarms of partners that are gone or disabled are cleared; a partner whose fixed index is
- * taken by another one's gets a new one. A threshold that changed counts from the next observation on.
+ * ledger_bind(ledger, conf, wall, run): puts another configuration in force, between two walks. Partners are the same by
+ * name and keep index, counts and alarms; alarms of partners that are gone or disabled are cleared and their rows go;
+ * their index waits for them. A fixed index wins: whoever had it before gets a new one, a number that nobody ever had.
+ * Of two partners with the same fixed index the first has it. A threshold that changed counts from the next
+ * observation on.
  */
 void ledger_bind(struct ledger *ledger, const struct conf *conf, int64_t wall, int64_t run);
 
-/* ledger_apply(ledger, observation): counts it, once; raises, changes or clears what follows from it. */
+/*
+ * ledger_apply(ledger, observation): counts it, once. Alarms are raised, changed and cleared by the OBSERVATION_WALK that
+ * closes a walk, so that each is told at most once a walk, with the worst of its reasons. An observation of a partner
+ * that is disabled or does not exist counts as an observation only.
+ * What is fine follows from a probe's result: a lookup without a reason, or with one of configDrift, is a success of dns;
+ * an endpoint passes connection, then tlsOutgoing, then certExpiry and configDrift, and a failure of one is a success of
+ * those before it. A walk that says nothing about an event leaves its alarm as it is.
+ */
 void ledger_apply(struct ledger *ledger, const struct observation *observation);
 
-/* ledger_tick(ledger, wall, run): once a second: what falls quiet with time. */
+/* ledger_tick(ledger, wall, run): once a second: what falls quiet, what escalates, and changes that had to wait. */
 void ledger_tick(struct ledger *ledger, int64_t wall, int64_t run);
 
 /*
@@ -176,10 +216,11 @@ uint32_t ledger_window(const struct ledger *ledger, const struct ledger_cell *ce
 
 /* What one GET of the summary tells: computed from the cells, now. */
 struct ledger_summary {
-    enum health health;
+    enum health health; /* worst of partners and alarms; unknown partners count only while all of them are unknown */
     uint32_t partners, ok, warning, critical, unknown;
     uint32_t alarms;
     enum severity worst; /* SEVERITY_CLEARED: no alarm */
+    /* earliest end of a certificate */
     int64_t not_after;   /* earliest of all partners; CLOCK_NEVER none */
     uint32_t not_after_partner;
 };

@@ -3,8 +3,8 @@
 
 /*
  * A sliding window: how many in the last N seconds. Pure values: the time is given, never asked. Main thread.
- * The window is divided into WINDOW_BUCKETS spans; what lies in the oldest, partly left span still counts, so a count is
- * never too small and at most one span too old.
+ * The window is divided into WINDOW_BUCKETS - 1 spans of equal length. What lies in the oldest, partly left span still
+ * counts: a sum is never too small, and what it holds is at most one span older than the window.
  */
 
 #include <stdint.h>
@@ -21,6 +21,12 @@ void window_add(struct window *window, uint32_t seconds, int64_t run, uint32_t c
 
 /* window_sum(window, seconds, run): the count of the last `seconds` before `run`; at most UINT32_MAX. */
 uint32_t window_sum(const struct window *window, uint32_t seconds, int64_t run);
+
+/*
+ * window_resize(window, from, to, run): what was counted in a window of `from` seconds, at `run`, as a window of `to`.
+ * What lies beyond the longer of the two is not known; nothing is lost that is.
+ */
+void window_resize(struct window *window, uint32_t from, uint32_t to, int64_t run);
 
 void window_clear(struct window *window);
 

@@ -1,0 +1,201 @@
+/*
+ * An alarm belongs to one cell: to an event of a partner, or to a reason of the monitor itself. States and transitions:
+ *
+ *   none    -> raised   a walk had a failure and the window's sum is at the threshold    TRANSITION_RAISED
+ *   raised  -> raised   another reason or severity than the one last told                 TRANSITION_CHANGED
+ *   raised  -> raised   other counts, detail or target                                    not told
+ *   raised  -> cleared  `clear` successful walks in a row, or quiet for one whole window  TRANSITION_CLEARED
+ *   cleared -> none     at once: it leaves the index and is freed; its id is not used again
+ *
+ * Raising and clearing have different measures, so that an alarm does not flutter: raised by the sum, cleared by walks
+ * that looked and found nothing, or by a sum that stayed below half the threshold as long as the window is, provided
+ * that the last walk that told of the event did not fail.
+ *
+ * A failing partner may alternate between two reasons. The row shows the newest one; the change is told at most once in
+ * LEDGER_CHANGE_GAP, the tick tells what is still different then. What was told is kept in the alarm for that.
+ */
+#include "ledger/alarm.h"
+
+#include <stdlib.h>
+
+#include "base/text.h"
+
+#define DAY          (86400 * CLOCK_SECOND)
+#define EXPIRY_MINOR (7 * DAY)
+#define EXPIRY_MAJOR (2 * DAY)
+
+/* reason_list.h: x99 is the "other" of a layer; what it can say is "see detail". */
+static bool has_own_guidance(enum reason reason)
+{
+    return reason != REASON_UNCLASSIFIED && reason % 100 != 99;
+}
+
+enum severity alarm_severity(enum reason reason, int64_t not_after, int64_t wall)
+{
+    if (!has_own_guidance(reason))
+        return SEVERITY_WARNING;
+    if (reason != REASON_TLS_EXPIRING_SOON || not_after == CLOCK_NEVER)
+        return reason_info(reason)->severity;
+    if (not_after - wall <= EXPIRY_MAJOR)
+        return SEVERITY_MAJOR;
+    return not_after - wall <= EXPIRY_MINOR ? SEVERITY_MINOR : SEVERITY_WARNING;
+}
+
+bool alarm_failure_worse(const struct ledger_failure *a, const struct ledger_failure *b, int64_t wall)
+{
+    int rank_a = severity_rank(alarm_severity(a->reason, a->not_after, wall));
+    int rank_b = severity_rank(alarm_severity(b->reason, b->not_after, wall));
+    if (rank_a != rank_b)
+        return rank_a > rank_b;
+    return a->reason == REASON_TLS_EXPIRING_SOON && b->reason == REASON_TLS_EXPIRING_SOON &&
+           a->not_after != CLOCK_NEVER && (b->not_after == CLOCK_NEVER || a->not_after < b->not_after);
+}
+
+static enum health severity_health(enum severity severity)
+{
+    return severity_rank(severity) >= severity_rank(SEVERITY_MAJOR) ? HEALTH_CRITICAL : HEALTH_WARNING;
+}
+
+/* Counts of active alarms, so that an event's health needs no look at all of them. */
+static void count_active(struct ledger *ledger, enum event event, enum severity severity, int change)
+{
+    ledger->active[event][severity] += (uint32_t)change;
+    enum health health = HEALTH_OK;
+    for (int i = SEVERITY_INDETERMINATE; i <= SEVERITY_WARNING; i++)
+        if (ledger->active[event][i] && severity_health(i) > health)
+            health = severity_health(i);
+    ledger->events[event].health = health;
+}
+
+static void tell(struct ledger *ledger, struct ledger_alarm *alarm, enum transition_kind kind, int64_t wall,
+                 int64_t run)
+{
+    alarm->changed_wall = wall;
+    alarm->told_reason = alarm->reason;
+    alarm->told_severity = alarm->severity;
+    alarm->told_run = run;
+    ledger->alarms_changed_wall = wall;
+    ledger->alarms_changed_run = run;
+    struct transition transition = {.kind = kind, .sequence = ++ledger->sequence, .wall = wall, .alarm = *alarm};
+    transition.alarm.cell = NULL;
+    ledger->report(ledger->report_context, &transition);
+}
+
+static void tell_change(struct ledger *ledger, struct ledger_alarm *alarm, int64_t wall, int64_t run)
+{
+    bool differs = alarm->reason != alarm->told_reason || alarm->severity != alarm->told_severity;
+    if (differs && run - alarm->told_run >= LEDGER_CHANGE_GAP)
+        tell(ledger, alarm, TRANSITION_CHANGED, wall, run);
+}
+
+static void set_severity(struct ledger *ledger, struct ledger_alarm *alarm, int64_t wall)
+{
+    enum severity severity = alarm_severity(alarm->reason, alarm->cell->last.not_after, wall);
+    if (severity == alarm->severity)
+        return;
+    if (alarm->severity)
+        count_active(ledger, alarm->event, alarm->severity, -1);
+    alarm->severity = severity;
+    count_active(ledger, alarm->event, severity, 1);
+}
+
+/* What the cell says now: everything but the identity of the alarm. */
+static void take_over(struct ledger *ledger, const struct ledger_partner *partner, struct ledger_alarm *alarm,
+                      int64_t wall, int64_t run)
+{
+    const struct ledger_cell *cell = alarm->cell;
+    alarm->reason = cell->last.reason;
+    set_severity(ledger, alarm, wall);
+    text_copy(alarm->contact, sizeof alarm->contact, partner ? partner->conf->contact : "");
+    text_copy(alarm->target, sizeof alarm->target, cell->last.target);
+    alarm->address = cell->last.address;
+    alarm->port = cell->last.port;
+    text_copy(alarm->detail, sizeof alarm->detail, cell->last.detail);
+    alarm->window_count = ledger_window(ledger, cell, partner, run);
+    alarm->window_seconds = ledger_threshold(ledger, partner, cell->event)->window;
+    alarm->total = cell->count;
+}
+
+void alarm_raise(struct ledger *ledger, const struct ledger_partner *partner, struct ledger_cell *cell, int64_t wall,
+                 int64_t run)
+{
+    struct ledger_alarm *alarm = calloc(1, sizeof *alarm);
+    if (!alarm)
+        abort();
+    alarm->id = ++ledger->alarm_last;
+    alarm->state = ALARM_RAISED;
+    alarm->event = cell->event;
+    alarm->partner = partner ? partner->index : 0;
+    text_copy(alarm->name, sizeof alarm->name, partner ? partner->conf->name : "");
+    alarm->raised_wall = wall;
+    alarm->cell = cell;
+    cell->alarm = alarm;
+    cell->quiet_since = 0;
+    take_over(ledger, partner, alarm, wall, run);
+    index_insert(&ledger->alarms, (uint32_t[]){alarm->id}, alarm);
+    tell(ledger, alarm, TRANSITION_RAISED, wall, run);
+}
+
+void alarm_refresh(struct ledger *ledger, const struct ledger_partner *partner, struct ledger_alarm *alarm,
+                   int64_t wall, int64_t run)
+{
+    take_over(ledger, partner, alarm, wall, run);
+    tell_change(ledger, alarm, wall, run);
+}
+
+void alarm_clear(struct ledger *ledger, struct ledger_alarm *alarm, int64_t wall, int64_t run)
+{
+    index_remove(&ledger->alarms, (uint32_t[]){alarm->id});
+    count_active(ledger, alarm->event, alarm->severity, -1);
+    alarm->cell->alarm = NULL;
+    alarm->cell->quiet_since = 0;
+    alarm->total = alarm->cell->count;
+    alarm->state = ALARM_CLEARED;
+    tell(ledger, alarm, TRANSITION_CLEARED, wall, run);
+    free(alarm);
+}
+
+/* Whether the cell has been below half its threshold for one whole window, and not because nobody could look. */
+static bool is_quiet(struct ledger_cell *cell, const struct conf_threshold *threshold, uint32_t sum, int64_t run)
+{
+    if ((uint64_t)sum * 2 >= threshold->count) {
+        cell->quiet_since = 0;
+        return false;
+    }
+    if (!cell->quiet_since)
+        cell->quiet_since = run;
+    bool failing = cell->health == HEALTH_WARNING || cell->health == HEALTH_CRITICAL;
+    return !failing && run - cell->quiet_since >= threshold->window * CLOCK_SECOND;
+}
+
+void alarm_walked(struct ledger *ledger, struct ledger_partner *partner, struct ledger_cell *cell, int64_t wall,
+                  int64_t run)
+{
+    const struct conf_threshold *threshold = ledger_threshold(ledger, partner, cell->event);
+    if (cell->failures_in_walk && cell->alarm)
+        alarm_refresh(ledger, partner, cell->alarm, wall, run);
+    else if (cell->failures_in_walk && ledger_window(ledger, cell, partner, run) >= threshold->count)
+        alarm_raise(ledger, partner, cell, wall, run);
+    else if (cell->alarm && threshold->clear && cell->successes_in_row >= threshold->clear)
+        alarm_clear(ledger, cell->alarm, wall, run);
+}
+
+void alarm_tick(struct ledger *ledger, int64_t wall, int64_t run)
+{
+    for (size_t i = 0; i < ledger->alarms.count;) {
+        struct ledger_alarm *alarm = ledger->alarms.entries[i].cell;
+        const struct ledger_partner *partner = index_find(&ledger->partners, (uint32_t[]){alarm->partner});
+        const struct conf_threshold *threshold = ledger_threshold(ledger, partner, alarm->event);
+        uint32_t sum = ledger_window(ledger, alarm->cell, partner, run);
+        alarm->window_count = sum;
+        alarm->window_seconds = threshold->window;
+        /* The monitor's own alarms are states that somebody else ends. */
+        if (partner && is_quiet(alarm->cell, threshold, sum, run)) {
+            alarm_clear(ledger, alarm, wall, run);
+            continue;
+        }
+        set_severity(ledger, alarm, wall);
+        tell_change(ledger, alarm, wall, run);
+        i++;
+    }
+}

@@ -147,6 +147,7 @@ struct conf {
     struct conf_resolver *resolvers; /* none configured: those of /etc/resolv.conf */
     size_t partner_count;
     struct conf_partner *partners;
+    const uint32_t *partner_order; /* positions in the order of names; NULL: conf_partner_find looks at each */
     struct conf_threshold thresholds[EVENT_COUNT]; /* per event, for what has no partner */
 };
 
@@ -154,6 +155,7 @@ struct conf {
 struct conf_error {
     char *file;
     unsigned line; /* 0: the file as a whole */
+    unsigned position; /* in the order of reading, includes in their place */
     char *setting; /* path as in "partners[3].trust"; "" none */
     char *message; /* what is wrong and what to do */
 };

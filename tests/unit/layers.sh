@@ -25,6 +25,7 @@ door()
     [ -z "$found" ] || { echo "$1 comes in through $3 only"; echo "$found"; bad=1; } >&2
 }
 door libconfig 'libconfig\.h' 'agent/base/conf[a-z_]*\.c|include/base/conf_[a-z]+\.h'
+door libidn2 'idn2\.h' 'agent/base/conf_names\.c'
 door c-ares 'ares[a-z_]*\.h' 'agent/collect/dns[a-z_]*\.c|include/collect/dns_[a-z]+\.h'
 door OpenSSL 'openssl/' 'agent/collect/(tls|listen)[a-z_]*\.c|include/collect/tls_[a-z]+\.h'
 door libcurl 'curl/' 'agent/collect/proxy[a-z_]*\.c'

@@ -1,0 +1,482 @@
+/*
+ * The sections of a configuration, in the order in which they are read: what is referred to comes first. Every error
+ * is collected, so that one run tells all of them; only then is the configuration kept or given up as a whole.
+ *
+ * The values live in the struct conf, the strings in blocks beside it, so that conf_free needs to know no setting.
+ */
+#include "base/conf_parts.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+
+#define TRUSTS_MAX 1000
+#define RESOLVERS_MAX 100
+#define BLOCK_SIZE 65536
+
+struct conf_block {
+    struct conf_block *next;
+    size_t used, size;
+    char data[];
+};
+
+struct conf_whole { /* what conf_free frees */
+    struct conf conf;
+    struct conf_block *blocks;
+    uint32_t *order;
+};
+
+const char *conf_string(struct conf_block **blocks, const char *text)
+{
+    size_t size = strlen(text) + 1;
+    if (size == 1)
+        return "";
+    if (!*blocks || (*blocks)->size - (*blocks)->used < size) {
+        size_t room = size > BLOCK_SIZE ? size : BLOCK_SIZE;
+        struct conf_block *block = malloc(sizeof *block + room);
+        if (!block)
+            abort();
+        *block = (struct conf_block){.next = *blocks, .size = room};
+        *blocks = block;
+    }
+    char *copy = (*blocks)->data + (*blocks)->used;
+    memcpy(copy, text, size);
+    (*blocks)->used += size;
+    return copy;
+}
+
+static void *allocate(size_t count, size_t size)
+{
+    void *memory = calloc(count ? count : 1, size);
+    if (!memory)
+        abort();
+    return memory;
+}
+
+#define ROW_COUNT(rows) (sizeof(rows) / sizeof(rows)[0])
+#define MEMBER(type, name) offsetof(struct type, name), sizeof(((struct type *)0)->name)
+#define NUMBER(type, name, min, max, initial)                                                                          \
+    {#name, conf_read_number, MEMBER(type, name), min, max, initial, NULL, NULL, false}
+
+static const struct conf_word level_words[] = {
+    {"error", LOG_LEVEL_ERROR}, {"warning", LOG_LEVEL_WARNING}, {"notice", LOG_LEVEL_NOTICE},
+    {"info", LOG_LEVEL_INFO},   {"debug", LOG_LEVEL_DEBUG},     {NULL, 0},
+};
+
+static const struct conf_word mode_words[] = {
+    {"subagent", AGENT_SUBAGENT}, {"standalone", AGENT_STANDALONE}, {"none", AGENT_NONE}, {NULL, 0}};
+
+static const struct conf_word tls_words[] = {{"1.2", 0x0303}, {"1.3", 0x0304}, {NULL, 0}};
+
+static const struct conf_row agent_rows[] = {
+    {"mode", conf_read_word, MEMBER(conf_agent, mode), 1, 64, AGENT_SUBAGENT, NULL, mode_words, false},
+    {"agentx_socket", conf_read_text, MEMBER(conf_agent, agentx_socket), 1, 255, 0, "/var/agentx/master", NULL, false},
+    NUMBER(conf_agent, reconnect, 1, 60, 2),
+    {"listen", conf_read_text, MEMBER(conf_agent, listen), 1, 1000, 0, "udp:127.0.0.1:16161", NULL, false},
+    {"access_file", conf_read_file, MEMBER(conf_agent, access_file), 0, 1000, 0, "", NULL, false},
+    {"state_dir", conf_read_path, MEMBER(conf_agent, state_dir), 1, 1000, 0, LOCALSTATEDIR "/lib/fedwarden", NULL,
+     false},
+    NUMBER(conf_agent, notifications_per_minute, 0, 1000000, 600),
+    NUMBER(conf_agent, notifications_burst, 1, 100000, 16),
+    NUMBER(conf_agent, notifications_kept, 1, 100000, 10000),
+};
+
+static const struct conf_row budget_rows[] = {
+    NUMBER(conf_budget, dns_try, 1, 600000, 1500), NUMBER(conf_budget, dns, 1, 600000, 5000),
+    NUMBER(conf_budget, connect, 1, 600000, 4000), NUMBER(conf_budget, proxy, 1, 600000, 6000),
+    NUMBER(conf_budget, starttls, 1, 600000, 8000), NUMBER(conf_budget, tls, 1, 600000, 6000),
+    NUMBER(conf_budget, after, 1, 600000, 300),    NUMBER(conf_budget, walk, 1, 600000, 15000),
+};
+
+static void read_budgets(struct conf_reader *reader, const struct conf_row *row, const config_setting_t *setting,
+                         void *into)
+{
+    conf_rows_read(reader, budget_rows, ROW_COUNT(budget_rows), setting, (char *)into + row->offset);
+}
+
+static const struct conf_row collector_rows[] = {
+    NUMBER(conf_collectors, threads, 1, 16, 1),
+    NUMBER(conf_collectors, in_flight, 1, 65536, 512),
+    NUMBER(conf_collectors, dns_in_flight, 1, 10000, 100),
+    NUMBER(conf_collectors, endpoints_per_partner, 1, 64, 8),
+    NUMBER(conf_collectors, handshakes_per_second, 0, 100000, 200),
+    NUMBER(conf_collectors, queue, 1024, 1048576, 16384),
+    NUMBER(conf_collectors, jitter, 0, 20, 2),
+    NUMBER(conf_collectors, first_spread, 0, 86400, 60),
+    NUMBER(conf_collectors, confirm, 0, 3, 3),
+    {"budgets", read_budgets, MEMBER(conf_collectors, budget), 0, 0, 0, NULL, NULL, false},
+};
+
+static const struct conf_row trust_rows[] = {
+    {"name", conf_read_name, MEMBER(conf_trust, name), 1, CONF_NAME_MAX, 0, "", NULL, true},
+    {"ca_file", conf_read_certificates, MEMBER(conf_trust, ca_file), 0, 1000, 0, "", NULL, false},
+    {"ca_dir", conf_read_folder, MEMBER(conf_trust, ca_dir), 0, 1000, 0, "", NULL, false},
+    {"crl_file", conf_read_crls, MEMBER(conf_trust, crl_file), 0, 1000, 0, "", NULL, false},
+    {"certificate", conf_read_certificates, MEMBER(conf_trust, certificate), 0, 1000, 0, "", NULL, false},
+    {"key", conf_read_key, MEMBER(conf_trust, key), 0, 1000, 0, "", NULL, false},
+    {"tls_min", conf_read_word, MEMBER(conf_trust, tls_min), 1, 64, 0x0303, NULL, tls_words, false},
+    {"pins", conf_read_pins, MEMBER(conf_trust, pins), 0, CONF_PINS_MAX, 0, NULL, NULL, false},
+};
+
+static const struct conf_row resolver_rows[] = {
+    {"name", conf_read_name, MEMBER(conf_resolver, name), 1, CONF_NAME_MAX, 0, "", NULL, true},
+    {"address", conf_read_address, MEMBER(conf_resolver, address), 1, 64, 0, NULL, NULL, true},
+    NUMBER(conf_resolver, port, 1, 65535, 53),
+    {"trusted", conf_read_switch, MEMBER(conf_resolver, trusted), 0, 1, 0, NULL, NULL, false},
+};
+
+/* The number of groups in a list of them; 0 with an error when it is something else. */
+static size_t list_length(struct conf_reader *reader, const config_setting_t *setting, size_t max)
+{
+    int type = config_setting_type(setting);
+    size_t length = type == CONFIG_TYPE_LIST ? (size_t)config_setting_length(setting) : 0;
+    if (type != CONFIG_TYPE_LIST && !(type == CONFIG_TYPE_ARRAY && config_setting_length(setting) == 0)) {
+        conf_wrong(reader, setting, "must be a list of groups: ( { name = \"a\"; ... }, { name = \"b\"; ... } )");
+    } else if (length > max) {
+        conf_wrong(reader, setting, "has %zu elements: at most %zu are possible", length, max);
+        return 0;
+    }
+    return length;
+}
+
+struct named { /* one element of a list by a key that may stand there once */
+    const char *name;
+    uint32_t number;
+    uint32_t position;
+};
+
+static int compare_named(const void *left, const void *right)
+{
+    const struct named *a = left, *b = right;
+    int order = strcmp(a->name, b->name);
+    if (!order && a->number != b->number)
+        return a->number < b->number ? -1 : 1;
+    return order ? order : a->position < b->position ? -1 : a->position > b->position;
+}
+
+/* Tells of every element whose `key` an earlier one has. Sorts `named`. */
+static void check_unique(struct conf_reader *reader, const config_setting_t *list, const char *key, struct named *named,
+                         size_t count)
+{
+    if (count > 1)
+        qsort(named, count, sizeof *named, compare_named);
+    size_t first = 0;
+    for (size_t i = 1; i < count; i++) {
+        const struct named *a = &named[first], *b = &named[i];
+        if (strcmp(a->name, b->name) != 0 || a->number != b->number) {
+            first = i;
+            continue;
+        }
+        if (!*a->name && !a->number)
+            continue;
+        const config_setting_t *here = config_setting_get_member(config_setting_get_elem(list, b->position), key);
+        const config_setting_t *there = config_setting_get_member(config_setting_get_elem(list, a->position), key);
+        struct conf_place place = conf_source_place(reader->source, config_setting_source_line(there));
+        char value[CONF_NAME_MAX + 4];
+        text_format(value, sizeof value, *b->name ? "\"%s\"" : "%s%u", b->name, b->number);
+        conf_wrong(reader, here, "%s is taken already, at %s:%u: every %s may stand there once", value, place.file,
+                   place.line, key);
+    }
+}
+
+/* The names of a list's elements in their order, checked to be unique. */
+static const char **unique_names(struct conf_reader *reader, const config_setting_t *list, const char *elements,
+                                 size_t size, size_t count)
+{
+    const char **names = allocate(count, sizeof *names);
+    struct named *named = allocate(count, sizeof *named);
+    for (size_t i = 0; i < count; i++) {
+        names[i] = *(const char *const *)(elements + i * size);
+        named[i] = (struct named){.name = names[i], .position = (uint32_t)i};
+    }
+    check_unique(reader, list, "name", named, count);
+    free(named);
+    return names;
+}
+
+static_assert(offsetof(struct conf_trust, name) == 0 && offsetof(struct conf_resolver, name) == 0,
+              "unique_names reads the first member");
+
+static void check_trust(struct conf_reader *reader, const config_setting_t *group, const struct conf_trust *trust)
+{
+    if (!config_setting_is_group(group) || !*trust->certificate == !*trust->key)
+        return;
+    bool certificate = *trust->certificate != '\0';
+    conf_wrong(reader, config_setting_get_member(group, certificate ? "certificate" : "key"),
+               certificate ? "needs its private key: the setting \"key\" is missing"
+                           : "needs its certificate: the setting \"certificate\" is missing");
+}
+
+static void read_trusts(struct conf_reader *reader, const struct conf_row *row, const config_setting_t *setting,
+                        void *into)
+{
+    struct conf *conf = into;
+    size_t length = list_length(reader, setting, TRUSTS_MAX);
+    if (!length)
+        return;
+    free(conf->trusts);
+    free(reader->trust_names);
+    conf->trusts = allocate(length, sizeof *conf->trusts);
+    conf->trust_count = length;
+    for (size_t i = 0; i < length; i++) {
+        const config_setting_t *group = config_setting_get_elem(setting, (unsigned)i);
+        conf_rows_initial(trust_rows, ROW_COUNT(trust_rows), &conf->trusts[i]);
+        conf_rows_read(reader, trust_rows, ROW_COUNT(trust_rows), group, &conf->trusts[i]);
+        check_trust(reader, group, &conf->trusts[i]);
+    }
+    reader->trust_names = unique_names(reader, setting, (const char *)conf->trusts, sizeof *conf->trusts, length);
+    (void)row;
+}
+
+static void read_resolvers(struct conf_reader *reader, const struct conf_row *row, const config_setting_t *setting,
+                           void *into)
+{
+    struct conf *conf = into;
+    size_t length = list_length(reader, setting, RESOLVERS_MAX);
+    if (!length)
+        return;
+    conf->resolvers = allocate(length, sizeof *conf->resolvers);
+    conf->resolver_count = length;
+    for (size_t i = 0; i < length; i++) {
+        conf_rows_initial(resolver_rows, ROW_COUNT(resolver_rows), &conf->resolvers[i]);
+        conf_rows_read(reader, resolver_rows, ROW_COUNT(resolver_rows), config_setting_get_elem(setting, (unsigned)i),
+                       &conf->resolvers[i]);
+    }
+    reader->resolver_names =
+        unique_names(reader, setting, (const char *)conf->resolvers, sizeof *conf->resolvers, length);
+    (void)row;
+}
+
+static void read_defaults(struct conf_reader *reader, const struct conf_row *row, const config_setting_t *setting,
+                          void *into)
+{
+    conf_rows_read(reader, conf_partner_rows + conf_partner_row_count - conf_partner_shared, conf_partner_shared,
+                   setting, &reader->initial);
+    (void)row;
+    (void)into;
+}
+
+/* Duplicate indexes, duplicate names; and the order of names for conf_partner_find. */
+static void order_partners(struct conf_reader *reader, const config_setting_t *list)
+{
+    struct conf *conf = reader->conf;
+    struct named *named = allocate(conf->partner_count, sizeof *named);
+    size_t count = 0;
+    for (size_t i = 0; i < conf->partner_count; i++)
+        if (conf->partners[i].index)
+            named[count++] = (struct named){"", conf->partners[i].index, (uint32_t)i};
+    check_unique(reader, list, "index", named, count);
+    for (size_t i = 0; i < conf->partner_count; i++)
+        named[i] = (struct named){conf->partners[i].name, 0, (uint32_t)i};
+    check_unique(reader, list, "name", named, conf->partner_count);
+    uint32_t *order = allocate(conf->partner_count, sizeof *order);
+    for (size_t i = 0; i < conf->partner_count; i++)
+        order[i] = named[i].position;
+    conf->partner_order = order;
+    ((struct conf_whole *)conf)->order = order;
+    free(named);
+}
+
+static void read_partners(struct conf_reader *reader, const struct conf_row *row, const config_setting_t *setting,
+                          void *into)
+{
+    struct conf *conf = into;
+    size_t length = list_length(reader, setting, CONF_PARTNERS_MAX);
+    conf->partners = allocate(length, sizeof *conf->partners);
+    conf->partner_count = length;
+    memcpy(reader->initial.thresholds, conf->thresholds, sizeof conf->thresholds);
+    for (size_t i = 0; i < length; i++) {
+        const config_setting_t *group = config_setting_get_elem(setting, (unsigned)i);
+        conf->partners[i] = reader->initial;
+        conf_rows_read(reader, conf_partner_rows, conf_partner_row_count, group, &conf->partners[i]);
+        if (config_setting_is_group(group))
+            conf_partner_complete(reader, &conf->partners[i], group);
+    }
+    order_partners(reader, setting);
+    (void)row;
+}
+
+static void read_agent(struct conf_reader *reader, const struct conf_row *row, const config_setting_t *setting,
+                       void *into)
+{
+    struct conf_agent *agent = &((struct conf *)into)->agent;
+    size_t before = reader->errors->count;
+    conf_rows_read(reader, agent_rows, ROW_COUNT(agent_rows), setting, agent);
+    if (agent->mode == AGENT_STANDALONE && !*agent->access_file && reader->errors->count == before)
+        conf_wrong(reader, setting, "the setting \"access_file\" is missing: without it mode \"standalone\" answers "
+                                    "nobody");
+    (void)row;
+}
+
+static void read_collectors(struct conf_reader *reader, const struct conf_row *row, const config_setting_t *setting,
+                            void *into)
+{
+    conf_rows_read(reader, collector_rows, ROW_COUNT(collector_rows), setting, (char *)into + row->offset);
+}
+
+static const struct conf_row root_rows[] = {
+    {"log_level", conf_read_word, MEMBER(conf, log_level), 1, 64, LOG_LEVEL_NOTICE, NULL, level_words, false},
+    {"agent", read_agent, MEMBER(conf, agent), 0, 0, 0, NULL, NULL, false},
+    {"collectors", read_collectors, MEMBER(conf, collectors), 0, 0, 0, NULL, NULL, false},
+    {"trusts", read_trusts, MEMBER(conf, trusts), 0, 0, 0, NULL, NULL, false},
+    {"resolvers", read_resolvers, MEMBER(conf, resolvers), 0, 0, 0, NULL, NULL, false},
+    {"defaults", read_defaults, MEMBER(conf, partners), 0, 0, 0, NULL, NULL, false},
+    {"thresholds", conf_read_thresholds, MEMBER(conf, thresholds), 0, 0, 0, NULL, NULL, false},
+    {"partners", read_partners, MEMBER(conf, partners), 0, 0, 0, NULL, NULL, false},
+};
+
+/* A configuration of initial values, and a reader into it. */
+static struct conf *begin(struct conf_reader *reader, const char *path, const struct conf_source *source,
+                          struct conf_errors *errors)
+{
+    struct conf_whole *whole = allocate(1, sizeof *whole);
+    struct conf *conf = &whole->conf;
+    conf_rows_initial(root_rows, ROW_COUNT(root_rows), conf);
+    conf_rows_initial(agent_rows, ROW_COUNT(agent_rows), &conf->agent);
+    conf_rows_initial(collector_rows, ROW_COUNT(collector_rows), &conf->collectors);
+    conf_rows_initial(budget_rows, ROW_COUNT(budget_rows), &conf->collectors.budget);
+    for (int event = EVENT_NONE + 1; event < EVENT_END; event++) {
+        const struct event_info *info = event_info((enum event)event);
+        conf->thresholds[event] = (struct conf_threshold){info->count, info->window, info->clear};
+    }
+    conf->trusts = allocate(1, sizeof *conf->trusts);
+    conf->trust_count = 1;
+    conf_rows_initial(trust_rows, ROW_COUNT(trust_rows), conf->trusts);
+    conf->trusts[0].name = "system";
+    *reader = (struct conf_reader){.conf = conf, .blocks = &whole->blocks, .errors = errors, .source = source};
+    conf_rows_initial(conf_partner_rows, conf_partner_row_count, &reader->initial);
+    memcpy(reader->initial.thresholds, conf->thresholds, sizeof conf->thresholds);
+    reader->trust_names = allocate(1, sizeof *reader->trust_names);
+    reader->trust_names[0] = conf->trusts[0].name;
+    conf->path = conf_string(reader->blocks, path);
+    conf->loaded = clock_wall();
+    return conf;
+}
+
+/* Keeps or gives up the configuration: by whether there are errors. */
+static struct conf *finish(struct conf_reader *reader)
+{
+    free(reader->trust_names);
+    free(reader->resolver_names);
+    if (!reader->errors->count)
+        return reader->conf;
+    conf_errors_sort(reader->errors);
+    conf_free(reader->conf);
+    return NULL;
+}
+
+/* An error that belongs to no setting. */
+static void tell(struct conf_errors *errors, struct conf_place place, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static void tell(struct conf_errors *errors, struct conf_place place, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    conf_error_add(errors, &place, "", format, arguments);
+    va_end(arguments);
+}
+
+/* What libconfig says, with the text at which it stopped. */
+static void syntax_error(const struct conf_source *source, const config_t *config, struct conf_errors *errors)
+{
+    char near[64];
+    unsigned line = config_error_line(config) > 0 ? (unsigned)config_error_line(config) : 0;
+    const char *text = config_error_text(config);
+    struct conf_place place = conf_source_place(source, line);
+    conf_source_token(source, line, near, sizeof near);
+    if (text && strcmp(text, "syntax error") != 0)
+        tell(errors, place, "%s at \"%s\"", text, near);
+    else
+        tell(errors, place, "syntax error at or before \"%s\": is a \";\", a \",\" or a bracket missing?", near);
+}
+
+struct conf *conf_load(const char *path, struct conf_errors *errors)
+{
+    struct conf_source source;
+    struct conf_reader reader;
+    config_t config;
+    *errors = (struct conf_errors){0};
+    if (!conf_source_read(&source, path, errors)) {
+        conf_errors_sort(errors);
+        conf_source_clear(&source);
+        return NULL;
+    }
+    struct conf *conf = begin(&reader, path, &source, errors);
+    config_init(&config);
+    if (config_read_string(&config, source.text))
+        conf_rows_read(&reader, root_rows, ROW_COUNT(root_rows), config_root_setting(&config), conf);
+    else
+        syntax_error(&source, &config, errors);
+    conf = finish(&reader);
+    config_destroy(&config);
+    conf_source_clear(&source);
+    return conf;
+}
+
+struct conf *conf_adhoc(enum protocol protocol, const char *domain, struct conf_errors *errors)
+{
+    struct conf_reader reader;
+    char name[OBSERVATION_NAME], short_name[CONF_NAME_MAX + 1];
+    *errors = (struct conf_errors){0};
+    struct conf *conf = begin(&reader, "", NULL, errors);
+    struct conf_partner *partner = conf->partners = allocate(1, sizeof *conf->partners);
+    conf->partner_count = 1;
+    *partner = reader.initial;
+    if (conf_hostname(domain, name)) {
+        text_copy(short_name, sizeof short_name, name);
+        partner->name = conf_string(reader.blocks, short_name);
+        partner->domain = conf_string(reader.blocks, name);
+        partner->protocol = protocol;
+        if (protocol == PROTOCOL_TLS) {
+            partner->host = partner->domain;
+            partner->port = 443;
+        }
+        conf_partner_complete(&reader, partner, NULL);
+    } else {
+        tell(errors, (struct conf_place){"", 0, 0}, "\"%.100s\" is no legal host or domain name", domain);
+    }
+    return finish(&reader);
+}
+
+void conf_free(struct conf *conf)
+{
+    struct conf_whole *whole = (struct conf_whole *)conf;
+    if (!whole)
+        return;
+    for (struct conf_block *block = whole->blocks; block;) {
+        struct conf_block *next = block->next;
+        free(block);
+        block = next;
+    }
+    free(whole->order);
+    free(conf->partners);
+    free(conf->resolvers);
+    free(conf->trusts);
+    free(whole);
+}
+
+long conf_partner_find(const struct conf *conf, const char *name)
+{
+    if (!conf->partner_order) {
+        for (size_t i = 0; i < conf->partner_count; i++)
+            if (strcmp(conf->partners[i].name, name) == 0)
+                return (long)i;
+        return -1;
+    }
+    size_t low = 0, high = conf->partner_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = strcmp(conf->partners[conf->partner_order[middle]].name, name);
+        if (order == 0)
+            return conf->partner_order[middle];
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return -1;
+}

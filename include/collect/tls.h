@@ -22,7 +22,14 @@ struct tls_session;
  * makes every session end in REASON_TLS_LOCAL_CERTIFICATE_PROBLEM or REASON_MON_TRUST_STORE_MISSING, never healthy.
  */
 struct tls_trust *tls_trust_new(const struct conf_trust *conf, char *error, size_t size);
-void tls_trust_free(struct tls_trust *trust); /* NULL is allowed */
+void tls_trust_free(struct tls_trust *trust); /* NULL is allowed; after the sessions that use it */
+
+/*
+ * tls_trust_share(trust, other): `trust` forgets the intermediate certificates it has seen and uses those of `other`
+ * from now on, so that a chain that is complete at one partner tells what is missing at another. Both must belong to
+ * the same thread; call it before the first session.
+ */
+void tls_trust_share(struct tls_trust *trust, struct tls_trust *other);
 
 /*
  * tls_self_test(error, size): in memory, without network: a good chain is accepted, an untrusted one and a wrong name
@@ -34,8 +41,8 @@ bool tls_self_test(char *error, size_t size);
 /* How the identity of the peer is checked. */
 enum tls_identity {
     TLS_IDENTITY_HOST = 1, /* RFC 9525: dNSName, one wildcard label; or iPAddress for an address literal */
-    TLS_IDENTITY_SIP,      /* RFC 5922: URI sip:domain, else dNSName; no wildcards */
-    TLS_IDENTITY_XMPP,     /* RFC 6120 13.7: SRVName, XmppAddr, dNSName against the domain */
+    TLS_IDENTITY_SIP,      /* RFC 5922 7.1: URI sip:domain; dNSName only where there is no such URI; no wildcards */
+    TLS_IDENTITY_XMPP,     /* RFC 6120 13.7.1: SRVName _xmpp-server, XmppAddr, dNSName against the domain */
 };
 
 struct tls_target { /* kept by the caller while the session lives */
@@ -44,7 +51,8 @@ struct tls_target { /* kept by the caller while the session lives */
     const char *verify_name;                 /* the reference identity */
     const char *alpn;                        /* one protocol such as "xmpp-server"; "" sends none */
     uint32_t expiry_days;                    /* 0: do not look */
-    const struct conf_trust *conf;           /* pins */
+    const struct conf_trust *conf;           /* pins; NULL none */
+    bool spoken;                             /* the peer has already spoken before TLS (STARTTLS) */
 };
 
 enum tls_want { TLS_WANT_NONE = 0, TLS_WANT_READ = 1, TLS_WANT_WRITE = 2 };
@@ -59,32 +67,40 @@ enum tls_phase {
 #define TLS_ERRORS_MAX 16
 
 struct tls_verify_error {
-    int code;  /* X509_V_ERR_* */
-    int depth;
+    int code;      /* X509_V_ERR_* */
+    int depth;     /* in the chain as built: 0 the leaf */
+    int presented; /* position of that certificate in the chain as presented, -1: not presented */
 };
 
 /* What a handshake left; all that tls_judge looks at. */
 struct tls_facts {
-    enum tls_phase phase;    /* in which it ended */
+    enum tls_phase phase;    /* in which it ended; TLS_OPEN also while it lasts */
+    bool failed;             /* it ended, and not by tls_close */
     bool timed_out;          /* our timer ended it */
     int first_alert;         /* first alert description received, -1 none; warnings of close_notify do not count */
     bool first_alert_fatal;
+    int own_alert;           /* first alert description that we sent, -1 none */
     bool certificate_asked;  /* a CertificateRequest came */
     bool certificate_sent;   /* and we had one to send */
     bool local_problem;      /* our certificate, key or CAs are unusable */
+    bool trust_missing;      /* it is the CAs or CRLs */
+    bool own_expired;        /* our certificate is outside its dates */
+    bool chain_presented;    /* a certificate came */
     size_t error_count;
     struct tls_verify_error errors[TLS_ERRORS_MAX]; /* all that the verification found, in order */
     bool intermediate_known; /* the chain verifies when intermediates from elsewhere are added */
     bool name_wrong;
     bool pin_wrong;
     bool expiring;           /* within expiry_days, otherwise good */
-    unsigned long library;   /* first ERR_get_error code, 0 none */
+    unsigned long library;   /* first ERR_get_error code of libssl, else of any library; 0 none */
     int errno_value;         /* of a failed read or write, 0 none */
     bool end_of_file;        /* the peer closed without close_notify, or with */
+    bool flooded;            /* more octets came before TLS_OPEN than any handshake needs */
+    bool spoken;             /* as in the target */
     uint8_t first[8];        /* first octets received */
     size_t first_count;
     bool server_hello;       /* one was received */
-    bool answered;           /* after the handshake: ticket or application data came */
+    bool answered;           /* proof that the server took our Finished: ticket or application data; TLS 1.2: its own */
 };
 
 struct tls_result {
@@ -96,7 +112,9 @@ struct tls_result {
     char group[24];
     int verify_error; /* the deciding X509_V_ERR_*, 0 none */
     bool client_certificate_accepted; /* asked, sent and proven */
-    int64_t not_after; /* earliest end in the presented chain, wall microseconds; CLOCK_NEVER no chain */
+    int64_t not_after; /* earliest end of the leaf and intermediates in use, wall microseconds; CLOCK_NEVER no chain */
+    struct observation_certificate culprit; /* whom verify_error is about; its sha256 is zero where there is none */
+    char missing[OBSERVATION_DETAIL];       /* subject of the intermediate that was not sent, "" none */
     /* what the certificate and the name alone say, for the steps of a check */
     enum reason certificate_reason; /* REASON_NONE, or the worst of the chain's own problems */
     enum reason name_reason;
@@ -125,15 +143,19 @@ void tls_timeout(struct tls_session *session);
 
 /*
  * tls_read, tls_write(session, data, size): application data once OPEN: octets moved; 0 when it has to wait, with the
- * direction in *want; -1 when the session ended (facts tell why, the phase is CLOSED).
+ * direction in *want; -1 when the session ended (facts tell why, the phase is CLOSED). OpenSSL reads ahead: tls_read
+ * until it has to wait before waiting for the descriptor.
  */
 long tls_read(struct tls_session *session, void *data, size_t size, enum tls_want *want);
 long tls_write(struct tls_session *session, const void *data, size_t size, enum tls_want *want);
 
-/* tls_close(session): sends close_notify as far as it can be sent at once. */
+/* tls_close(session): sends close_notify as far as it can be sent at once. What was found so far stands. */
 void tls_close(struct tls_session *session);
 
-/* tls_result(session): the facts judged so far; owned by the session. Call it once the phase is OPEN or CLOSED. */
+/*
+ * tls_result(session): the facts judged so far; owned by the session, valid until the next call. Call it once the phase
+ * is OPEN or CLOSED, and again when tls_read or tls_write returned -1.
+ */
 const struct tls_result *tls_result(struct tls_session *session);
 
 /*
@@ -141,10 +163,18 @@ const struct tls_result *tls_result(struct tls_session *session);
  *
  * tls_judge(facts): one reason, decided in this order: our own problems; verification errors (a local verification
  * failure outranks the alert that we sent because of it); our timers; the first alert with what we know of
- * CertificateRequest and our certificate; OpenSSL's reason; errno; end of file.
+ * CertificateRequest and our certificate; OpenSSL's reason; errno; end of file. REASON_NONE only for an open session
+ * without a single error. A peer that resets or closes the connection before it sent one octet is tcpReset, because a
+ * filter or connection limit does that; one that does so later, or has spoken before TLS, is tlsClosedDuringHandshake.
+ * tls_judge_chain(facts, deciding): the same from the verification alone; *deciding is the position in errors, or -1.
+ * tls_describe(result, target): what detail says of result->reason and its facts.
  * tls_verify_reason(code, depth): the reason of one X509_V_ERR_*.
+ * tls_alert_name(number): "unknown_ca"; "unknown" for a number that has none.
  */
 enum reason tls_judge(const struct tls_facts *facts);
+enum reason tls_judge_chain(const struct tls_facts *facts, int *deciding);
+void tls_describe(struct tls_result *result, const struct tls_target *target);
 enum reason tls_verify_reason(int code, int depth);
+const char *tls_alert_name(int number);
 
 #endif

@@ -3,7 +3,8 @@
 
 /*
  * DNS look-ups by c-ares: we write the query and read the reply, c-ares carries it over UDP and TCP. One struct dns a
- * shard, used by that shard's thread alone. One c-ares channel a resolver, so that it is known who answered.
+ * shard, used by that shard's thread alone. Each resolver has c-ares channels of its own, so that it is known who
+ * answered. Nothing is cached: a probe wants to know what is so now.
  */
 
 #include <stdbool.h>
@@ -23,7 +24,8 @@ struct dns_target { /* of an SRV (RFC 2782) or MX (RFC 5321) record */
     uint16_t priority;
     uint16_t weight; /* 0 for MX */
     uint16_t port;   /* 0 for MX */
-    char host[OBSERVATION_NAME]; /* lower case, no dot at the end; "" is the root, which denies the service */
+    char host[OBSERVATION_NAME]; /* lower case, \DDD for what is no letter, digit or one of -_*+=/; no dot at the end;
+                                    "" is the root, which denies the service when it is the only target */
 };
 
 /* What one question brought, with the facts that it was judged by. */
@@ -37,23 +39,28 @@ struct dns_answer {
     bool authentic;              /* AD bit of a resolver that is configured as trusted */
     bool tcp;                    /* the reply came by TCP */
     uint32_t ttl;                /* smallest of the records used, seconds; of a negative answer the SOA's (RFC 2308) */
-    char resolver[64];           /* "192.0.2.53:53" of the last resolver asked; IPv6 as "[2001:db8::53]:53" */
+    char resolver[64];           /* "192.0.2.53:53": whose reply `reason` judges, without any the last asked; IPv6 as
+                                    "[2001:db8::53]:53" */
     uint32_t duration;           /* microseconds, all tries */
-    unsigned tries;
+    unsigned tries; /* turns at a resolver; going over to TCP is none of its own */
     char detail[OBSERVATION_DETAIL]; /* for people: what of which resolver; "" when there is nothing to add */
     char canonical[OBSERVATION_NAME]; /* last alias target, "" when the name is no alias */
     size_t target_count;
     size_t target_total; /* with those beyond DNS_TARGETS_MAX */
-    struct dns_target targets[DNS_TARGETS_MAX]; /* in the order of priority, then weight downwards, then host */
+    struct dns_target targets[DNS_TARGETS_MAX]; /* in the order of priority, then weight downwards, then host; the
+                                                   first ones of that order; without duplicates */
     size_t address_count;
     size_t address_total;
-    struct address addresses[DNS_ADDRESSES_MAX];
+    struct address addresses[DNS_ADDRESSES_MAX]; /* in the order of their octets, without duplicates */
 };
 
 struct dns;
 struct dns_query;
 
-/* Called once a query, from the event loop and never from within dns_ask; `answer` lives until the call returns. */
+/*
+ * Called once a query, from the event loop and never from within dns_ask; `answer` lives until the call returns. It may
+ * ask and cancel other queries, but not free the struct dns.
+ */
 typedef void dns_done(void *context, const struct dns_answer *answer);
 
 /*
@@ -65,9 +72,12 @@ struct dns *dns_new(sd_event *loop, const struct conf *conf);
 void dns_free(struct dns *dns);
 
 /*
- * dns_ask(dns, partner, name, type, done, context): asks the resolvers of `partner` in their order: an answer or a
- * negative answer ends it; a timeout, SERVFAIL, REFUSED, NOTIMP or malformed reply goes on to the next try, twice a
- * resolver, within the budgets dns_try and dns. The worst story is the last resolver's; the detail names all.
+ * dns_ask(dns, partner, name, type, done, context): asks the resolvers of `partner` (all of them when it names none or is
+ * NULL) in their order, and then once more in that order: an answer or a negative answer ends it; a timeout, SERVFAIL,
+ * REFUSED, NOTIMP or malformed reply goes on to the next, each within the budget dns_try (once more over TCP when a reply
+ * was truncated), all within the budget dns. What fails everywhere is judged by the last reply, because a resolver that
+ * says something tells more than one that is silent; without any reply it is dnsTimeout. The detail names all resolvers
+ * that were asked. A name that cannot be asked is dnsNameInvalid; a socket that cannot be had is localResource.
  * Returns a handle for dns_cancel, valid until `done`. NULL only without memory.
  */
 struct dns_query *dns_ask(struct dns *dns, const struct conf_partner *partner, const char *name, enum dns_type type,
@@ -87,5 +97,8 @@ void dns_cancel(struct dns_query *query);
  */
 size_t dns_write(uint8_t *out, size_t size, uint16_t id, const char *name, enum dns_type type);
 bool dns_judge(struct dns_answer *answer, const uint8_t *packet, size_t length);
+
+const char *dns_type_name(enum dns_type type); /* "SRV" */
+const char *dns_rcode_name(int rcode);         /* "SERVFAIL"; words for an rcode without a name */
 
 #endif

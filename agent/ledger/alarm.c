@@ -8,8 +8,8 @@
  *   cleared -> none     at once: it leaves the index and is freed; its id is not used again
  *
  * Raising and clearing have different measures, so that an alarm does not flutter: raised by the sum, cleared by walks
- * that looked and found nothing, or by a sum that stayed below half the threshold as long as the window is, provided
- * that the last walk that told of the event did not fail.
+ * that looked and found nothing; or, where walks are too few for that, by one whole window in which the sum stayed
+ * below half the threshold and the last walk that told of the event was no failure.
  *
  * A failing partner may alternate between two reasons. The row shows the newest one; the change is told at most once in
  * LEDGER_CHANGE_GAP, the tick tells what is still different then. What was told is kept in the alarm for that.
@@ -155,17 +155,17 @@ void alarm_clear(struct ledger *ledger, struct ledger_alarm *alarm, int64_t wall
     free(alarm);
 }
 
-/* Whether the cell has been below half its threshold for one whole window, and not because nobody could look. */
+/* Whether, for one whole window, the sum has been below half the threshold while the last walk was no failure. */
 static bool is_quiet(struct ledger_cell *cell, const struct conf_threshold *threshold, uint32_t sum, int64_t run)
 {
-    if ((uint64_t)sum * 2 >= threshold->count) {
+    bool failing = cell->health == HEALTH_WARNING || cell->health == HEALTH_CRITICAL;
+    if (failing || (uint64_t)sum * 2 >= threshold->count) {
         cell->quiet_since = 0;
         return false;
     }
     if (!cell->quiet_since)
         cell->quiet_since = run;
-    bool failing = cell->health == HEALTH_WARNING || cell->health == HEALTH_CRITICAL;
-    return !failing && run - cell->quiet_since >= threshold->window * CLOCK_SECOND;
+    return run - cell->quiet_since >= threshold->window * CLOCK_SECOND;
 }
 
 void alarm_walked(struct ledger *ledger, struct ledger_partner *partner, struct ledger_cell *cell, int64_t wall,

@@ -39,8 +39,8 @@ struct ledger_cell {
     uint32_t failures_in_walk; /* of the walk that is being told */
     uint32_t successes_in_walk;
     uint32_t successes_in_row; /* walks without a failure of this event since the last one with one */
-    int64_t quiet_since;       /* run time since when, with an alarm, the window's sum is below half the threshold; 0 it is
-                                  not */
+    int64_t quiet_since;       /* of a cell with an alarm: run time since when the last walk was no failure and the window's
+                                  sum is below half the threshold; 0 that is not so */
     struct ledger_alarm *alarm; /* NULL: none is active */
 };
 

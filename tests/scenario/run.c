@@ -1,0 +1,719 @@
+/*
+ * Plays files of tests/scenario/ against a ledger in virtual time and compares what it tells with what the file says.
+ *
+ *   scenario [FILE...]     without files: all *.scn of SCENARIO_DIR
+ *
+ * A line is one command; # begins a comment. Durations are 90s, 15m, 1h30m, 2d. Time starts at 0 and passes only by
+ * `at` and `every`, with a tick of the ledger each second.
+ *
+ *   conf ... end           a configuration: the first one opens the ledger, each further one is a reload. In it:
+ *     threshold EVENT COUNT WINDOW CLEAR         of the partners that follow, and of the totals
+ *     partner NAME [index N] [interval S] [disabled]
+ *   at TIME COMMAND
+ *   every STEP until TIME N COMMAND [| N COMMAND]...     N times the first, then N times the second, and round again
+ *   walk PARTNER [late S] [endpoints N] ITEM [; ITEM]...  N endpoints although fewer are told
+ *     srv RESULT   address HOST RESULT   endpoint HOST ADDRESS:PORT RESULT [ends TIME]
+ *                        RESULT: ok or the name of a reason; TIME, when the certificate ends, counts from the start
+ *   self REASON failing|ok
+ *   wall +DURATION | wall -DURATION              the wall clock jumps
+ *   expect raised|changed|cleared PARTNER EVENT REASON SEVERITY [count N] [total N] [id N] [at TIME] [target HOST]
+ *                        the next transition that was not expected yet; PARTNER - is none
+ *   expect nothing       no transition that was not expected
+ *   expect alarm PARTNER EVENT REASON SEVERITY [count N] [total N] [id N] [target HOST]
+ *   expect no alarm | expect no alarm PARTNER EVENT
+ *   expect count|window PARTNER|total EVENT N
+ *   expect reason PARTNER|total REASON N
+ *   expect health PARTNER HEALTH REASON
+ *   expect summary HEALTH ALARMS
+ *   expect late N        walks that started late
+ *   expect index|probes PARTNER N
+ *   expect gone PARTNER
+ *
+ * A file fails at the first line that is not as expected, and when a transition is left over at its end.
+ */
+#include <glob.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "ledger/ledger.h"
+
+#define RUN_START       (1000 * CLOCK_SECOND)
+#define WALL_START      (INT64_C(1767225600) * CLOCK_SECOND) /* 2026-01-01 */
+#define WORDS_MAX       64
+#define TRANSITIONS_MAX 10000
+#define PARTNERS_MAX    64
+
+struct scenario {
+    const char *path;
+    unsigned line;
+    bool failed;
+    struct conf *conf;
+    struct conf *next; /* between `conf` and `end` */
+    struct ledger *ledger;
+    int64_t time; /* microseconds since the start */
+    int64_t wall_offset;
+    size_t count, expected;
+    struct transition *transitions;
+};
+
+/* The words of a command, one after the other. */
+struct words {
+    size_t count, next;
+    char *word[WORDS_MAX];
+};
+
+static void fail(struct scenario *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void run_command(struct scenario *s, const char *text);
+
+static void fail(struct scenario *s, const char *format, ...)
+{
+    if (s->failed)
+        return;
+    s->failed = true;
+    va_list arguments;
+    va_start(arguments, format);
+    printf("  %s:%u: ", s->path, s->line);
+    vprintf(format, arguments);
+    printf("\n");
+    va_end(arguments);
+}
+
+static int64_t now_run(const struct scenario *s)
+{
+    return RUN_START + s->time;
+}
+
+static int64_t now_wall(const struct scenario *s)
+{
+    return WALL_START + s->time + s->wall_offset;
+}
+
+static void split(struct words *words, char *text, const char *separators)
+{
+    words->count = words->next = 0;
+    char *rest = NULL;
+    for (char *word = strtok_r(text, separators, &rest); word && words->count < WORDS_MAX;
+         word = strtok_r(NULL, separators, &rest))
+        words->word[words->count++] = word;
+}
+
+static const char *take(struct scenario *s, struct words *words, const char *what)
+{
+    if (words->next < words->count)
+        return words->word[words->next++];
+    fail(s, "%s is missing", what);
+    return "";
+}
+
+static bool take_if(struct words *words, const char *word)
+{
+    if (words->next >= words->count || strcmp(words->word[words->next], word) != 0)
+        return false;
+    words->next++;
+    return true;
+}
+
+static uint64_t parse_number(struct scenario *s, const char *text)
+{
+    char *end;
+    uint64_t number = strtoull(text, &end, 10);
+    if (end == text || *end)
+        fail(s, "\"%s\" is no number", text);
+    return number;
+}
+
+static int64_t parse_time(struct scenario *s, const char *text)
+{
+    int64_t seconds = 0;
+    const char *at = text;
+    while (*at) {
+        char *end;
+        long number = strtol(at, &end, 10);
+        int64_t unit = *end == 's' ? 1 : *end == 'm' ? 60 : *end == 'h' ? 3600 : *end == 'd' ? 86400 : 0;
+        if (end == at || !unit)
+            break;
+        seconds += number * unit;
+        at = end + 1;
+    }
+    if (*at || at == text)
+        fail(s, "\"%s\" is no duration", text);
+    return seconds * CLOCK_SECOND;
+}
+
+static enum event parse_event(struct scenario *s, const char *text)
+{
+    enum event event = event_find(text);
+    if (event == EVENT_NONE)
+        fail(s, "\"%s\" is no event", text);
+    return event;
+}
+
+static enum reason parse_reason(struct scenario *s, const char *text)
+{
+    if (strcmp(text, "ok") == 0)
+        return REASON_NONE;
+    enum reason reason = reason_find(text);
+    if (!reason) {
+        fail(s, "\"%s\" is no reason", text);
+        return REASON_NONE;
+    }
+    return reason;
+}
+
+static void report(void *context, const struct transition *transition)
+{
+    struct scenario *s = context;
+    if (s->count == TRANSITIONS_MAX) {
+        fail(s, "more than %d transitions", TRANSITIONS_MAX);
+        return;
+    }
+    s->transitions[s->count++] = *transition;
+}
+
+static void pass_time(struct scenario *s, int64_t until)
+{
+    if (until < s->time)
+        fail(s, "time does not run backwards");
+    while (s->time < until) {
+        s->time = until - s->time < CLOCK_SECOND ? until : s->time + CLOCK_SECOND;
+        ledger_tick(s->ledger, now_wall(s), now_run(s));
+    }
+}
+
+/* ---- configuration: only what the ledger reads ---- */
+
+static struct conf *conf_make(void)
+{
+    struct conf *conf = calloc(1, sizeof *conf);
+    conf->partners = calloc(PARTNERS_MAX, sizeof *conf->partners);
+    for (int event = 1; event < EVENT_COUNT; event++) {
+        const struct event_info *info = event_info(event);
+        conf->thresholds[event] = (struct conf_threshold){info->count, info->window, info->clear};
+    }
+    return conf;
+}
+
+static void conf_drop(struct conf *conf)
+{
+    if (!conf)
+        return;
+    for (size_t i = 0; i < conf->partner_count; i++)
+        free((char *)conf->partners[i].name);
+    free(conf->partners);
+    free(conf);
+}
+
+static void conf_partner_add(struct scenario *s, struct words *words)
+{
+    if (s->next->partner_count == PARTNERS_MAX) {
+        fail(s, "more than %d partners", PARTNERS_MAX);
+        return;
+    }
+    struct conf_partner *partner = &s->next->partners[s->next->partner_count++];
+    partner->name = strdup(take(s, words, "name"));
+    partner->domain = partner->host = partner->verify_name = partner->sni = partner->proxy = partner->contact = "";
+    partner->service = "_sipfederationtls._tcp.example.net";
+    partner->interval = 60;
+    partner->enabled = true;
+    memcpy(partner->thresholds, s->next->thresholds, sizeof partner->thresholds);
+    while (words->next < words->count && !s->failed) {
+        if (take_if(words, "index"))
+            partner->index = (uint32_t)parse_number(s, take(s, words, "index"));
+        else if (take_if(words, "interval"))
+            partner->interval = (uint32_t)(parse_time(s, take(s, words, "interval")) / CLOCK_SECOND);
+        else if (take_if(words, "disabled"))
+            partner->enabled = false;
+        else
+            fail(s, "\"%s\" is no setting of a partner", words->word[words->next]);
+    }
+}
+
+static void conf_line(struct scenario *s, struct words *words)
+{
+    if (take_if(words, "partner")) {
+        conf_partner_add(s, words);
+    } else if (take_if(words, "threshold")) {
+        enum event event = parse_event(s, take(s, words, "event"));
+        struct conf_threshold *threshold = &s->next->thresholds[event];
+        threshold->count = (uint32_t)parse_number(s, take(s, words, "count"));
+        threshold->window = (uint32_t)(parse_time(s, take(s, words, "window")) / CLOCK_SECOND);
+        threshold->clear = (uint32_t)parse_number(s, take(s, words, "clear"));
+    } else if (take_if(words, "end")) {
+        if (s->ledger)
+            ledger_bind(s->ledger, s->next, now_wall(s), now_run(s));
+        else
+            s->ledger = ledger_new(s->next, now_wall(s), now_run(s), report, s);
+        conf_drop(s->conf);
+        s->conf = s->next;
+        s->next = NULL;
+    } else {
+        fail(s, "\"%s\" is no line of conf", words->word[0]);
+    }
+}
+
+static long position_of(struct scenario *s, const char *name)
+{
+    for (size_t i = 0; i < s->conf->partner_count; i++)
+        if (strcmp(s->conf->partners[i].name, name) == 0)
+            return (long)i;
+    fail(s, "there is no partner \"%s\"", name);
+    return -1;
+}
+
+static struct ledger_partner *partner_of(struct scenario *s, const char *name)
+{
+    long position = position_of(s, name);
+    struct ledger_partner *partner = position < 0 ? NULL : s->ledger->bound[position];
+    if (!partner)
+        fail(s, "the ledger has no partner \"%s\"", name);
+    return partner;
+}
+
+/* ---- what happens ---- */
+
+static void parse_endpoint(struct scenario *s, struct observation_probe *probe, const char *text)
+{
+    char address[64];
+    const char *colon = strrchr(text, ':');
+    if (!colon || (size_t)(colon - text) >= sizeof address) {
+        fail(s, "\"%s\" is not ADDRESS:PORT", text);
+        return;
+    }
+    size_t brackets = text[0] == '[';
+    text_format(address, sizeof address, "%.*s", (int)(colon - text - 2 * (long)brackets), text + brackets);
+    if (!address_parse(address, &probe->address))
+        fail(s, "\"%s\" is no address", address);
+    probe->port = (uint16_t)parse_number(s, colon + 1);
+}
+
+static void walk_item(struct scenario *s, struct words *words, struct observation *observation)
+{
+    struct observation_probe *probe = &observation->probe;
+    *probe = (struct observation_probe){.rcode = -1, .ede = -1, .alert = -1};
+    if (take_if(words, "srv")) {
+        probe->kind = PROBE_SERVICE;
+        text_copy(probe->target, sizeof probe->target, "_sipfederationtls._tcp.example.net");
+    } else if (take_if(words, "address")) {
+        probe->kind = PROBE_ADDRESS;
+        text_copy(probe->target, sizeof probe->target, take(s, words, "host"));
+    } else if (take_if(words, "endpoint")) {
+        probe->kind = PROBE_ENDPOINT;
+        text_copy(probe->target, sizeof probe->target, take(s, words, "host"));
+        parse_endpoint(s, probe, take(s, words, "ADDRESS:PORT"));
+    } else {
+        fail(s, "a walk has srv, address and endpoint, not \"%s\"", take(s, words, "item"));
+    }
+    probe->reason = parse_reason(s, take(s, words, "result"));
+    probe->event = reason_info(probe->reason)->event;
+    text_format(probe->detail, sizeof probe->detail, "%s at %s", reason_name(probe->reason), probe->target);
+    if (take_if(words, "ends"))
+        probe->not_after = WALL_START + parse_time(s, take(s, words, "end"));
+    if (words->next < words->count)
+        fail(s, "\"%s\" is too much", words->word[words->next]);
+}
+
+static void run_walk(struct scenario *s, char *text)
+{
+    struct words items;
+    split(&items, text, ";");
+    struct words words;
+    split(&words, items.word[0], " \t");
+    long position = position_of(s, take(s, &words, "partner"));
+    uint32_t late = 0, endpoints = 0, endpoints_ok = 0, said = 0;
+    enum reason verdict = REASON_NONE;
+    if (take_if(&words, "late"))
+        late = (uint32_t)parse_time(s, take(s, &words, "late"));
+    if (take_if(&words, "endpoints"))
+        said = (uint32_t)parse_number(s, take(s, &words, "endpoints"));
+    if (position < 0)
+        return;
+    struct observation observation = {.partner = (uint32_t)position, .wall = now_wall(s), .run = now_run(s)};
+    for (size_t i = 0; i < items.count && !s->failed; i++) {
+        if (i > 0)
+            split(&words, items.word[i], " \t");
+        observation.kind = OBSERVATION_PROBE;
+        walk_item(s, &words, &observation);
+        if (s->failed)
+            return;
+        verdict = verdict == REASON_NONE ? observation.probe.reason : reason_worse(verdict, observation.probe.reason);
+        endpoints += observation.probe.kind == PROBE_ENDPOINT;
+        endpoints_ok += observation.probe.kind == PROBE_ENDPOINT && observation.probe.reason == REASON_NONE;
+        ledger_apply(s->ledger, &observation);
+    }
+    observation.kind = OBSERVATION_WALK;
+    observation.walk = (struct observation_walk){
+        .reason = verdict, .late = late, .endpoints = said ? said : endpoints, .endpoints_ok = endpoints_ok};
+    ledger_apply(s->ledger, &observation);
+}
+
+/* every STEP until TIME N COMMAND | N COMMAND */
+static void run_every(struct scenario *s, char *text)
+{
+    char *rest = NULL;
+    const char *step_text = strtok_r(text, " \t", &rest), *until_word = strtok_r(NULL, " \t", &rest);
+    const char *until_text = strtok_r(NULL, " \t", &rest);
+    if (!until_text || strcmp(until_word, "until") != 0) {
+        fail(s, "every STEP until TIME N COMMAND");
+        return;
+    }
+    int64_t step = parse_time(s, step_text), until = parse_time(s, until_text);
+    struct words parts;
+    split(&parts, rest, "|");
+    if (step <= 0 || !parts.count)
+        fail(s, "every needs a step and a command");
+    while (!s->failed && s->time + step <= until)
+        for (size_t i = 0; i < parts.count; i++) {
+            char *command;
+            long times = strtol(parts.word[i], &command, 10);
+            if (times < 1)
+                fail(s, "\"%s\" does not begin with a number", parts.word[i]);
+            for (long n = 0; n < times && !s->failed && s->time + step <= until; n++) {
+                pass_time(s, s->time + step);
+                run_command(s, command);
+            }
+        }
+}
+
+static void run_self(struct scenario *s, struct words *words)
+{
+    enum reason reason = parse_reason(s, take(s, words, "reason"));
+    bool failing = take_if(words, "failing");
+    if (!failing && !take_if(words, "ok"))
+        fail(s, "self REASON failing or ok");
+    else
+        ledger_self(s->ledger, reason, failing, "", now_wall(s), now_run(s));
+}
+
+/* ---- what is expected ---- */
+
+static void describe(const struct ledger_alarm *alarm, char *out, size_t size)
+{
+    text_format(out, size, "%s %s %s %s count %u total %llu id %u target %s", alarm->name[0] ? alarm->name : "-",
+                event_name(alarm->event), reason_name(alarm->reason), severity_name(alarm->severity),
+                alarm->window_count, (unsigned long long)alarm->total, alarm->id,
+                alarm->target[0] ? alarm->target : "-");
+}
+
+/* PARTNER EVENT REASON SEVERITY and what else is said of an alarm; `time`: when it was told, since the start. */
+static void expect_values(struct scenario *s, struct words *words, const struct ledger_alarm *alarm, int64_t time)
+{
+    bool same = strcmp(take(s, words, "partner"), alarm->name[0] ? alarm->name : "-") == 0;
+    same &= parse_event(s, take(s, words, "event")) == alarm->event;
+    same &= parse_reason(s, take(s, words, "reason")) == alarm->reason;
+    same &= strcasecmp(take(s, words, "severity"), severity_name(alarm->severity)) == 0;
+    while (words->next < words->count && !s->failed) {
+        if (take_if(words, "count"))
+            same &= parse_number(s, take(s, words, "count")) == alarm->window_count;
+        else if (take_if(words, "total"))
+            same &= parse_number(s, take(s, words, "total")) == alarm->total;
+        else if (take_if(words, "id"))
+            same &= parse_number(s, take(s, words, "id")) == alarm->id;
+        else if (take_if(words, "at"))
+            same &= parse_time(s, take(s, words, "time")) == time;
+        else if (take_if(words, "target"))
+            same &= strcmp(take(s, words, "target"), alarm->target) == 0;
+        else
+            fail(s, "\"%s\" says nothing about an alarm", words->word[words->next]);
+    }
+    char text[640];
+    describe(alarm, text, sizeof text);
+    if (!same)
+        fail(s, "it is: %s (told at %llds)", text, (long long)(time / CLOCK_SECOND));
+}
+
+static const char *kind_name(enum transition_kind kind)
+{
+    return kind == TRANSITION_RAISED ? "raised" : kind == TRANSITION_CHANGED ? "changed" : "cleared";
+}
+
+static void expect_transition(struct scenario *s, struct words *words, enum transition_kind kind)
+{
+    if (s->expected == s->count) {
+        fail(s, "nothing was told");
+        return;
+    }
+    const struct transition *transition = &s->transitions[s->expected++];
+    char text[640];
+    describe(&transition->alarm, text, sizeof text);
+    if (transition->kind != kind)
+        fail(s, "%s was told: %s", kind_name(transition->kind), text);
+    else if (transition->sequence != s->expected)
+        fail(s, "transition %zu has sequence %llu", s->expected, (unsigned long long)transition->sequence);
+    else if ((transition->alarm.state == ALARM_CLEARED) != (kind == TRANSITION_CLEARED))
+        fail(s, "the state does not belong to a %s", kind_name(kind));
+    else
+        expect_values(s, words, &transition->alarm, transition->alarm.told_run - RUN_START);
+}
+
+static void expect_nothing(struct scenario *s)
+{
+    if (s->expected == s->count)
+        return;
+    char text[640];
+    describe(&s->transitions[s->expected].alarm, text, sizeof text);
+    fail(s, "was told and not expected: %s %s", kind_name(s->transitions[s->expected].kind), text);
+}
+
+static const struct ledger_alarm *alarm_find(const struct scenario *s, const char *name, enum event event,
+                                             enum reason reason)
+{
+    for (size_t i = 0; i < s->ledger->alarms.count; i++) {
+        const struct ledger_alarm *alarm = s->ledger->alarms.entries[i].cell;
+        if (alarm->event == event && strcmp(name, alarm->name[0] ? alarm->name : "-") == 0 &&
+            (alarm->name[0] || alarm->reason == reason))
+            return alarm;
+    }
+    return NULL;
+}
+
+static void expect_alarm(struct scenario *s, struct words *words)
+{
+    if (words->next + 3 > words->count) {
+        fail(s, "expect alarm PARTNER EVENT REASON SEVERITY");
+        return;
+    }
+    char **word = &words->word[words->next];
+    const struct ledger_alarm *alarm = alarm_find(s, word[0], parse_event(s, word[1]), parse_reason(s, word[2]));
+    if (alarm)
+        expect_values(s, words, alarm, alarm->told_run - RUN_START);
+    else
+        fail(s, "there is no alarm of %s %s", word[0], word[1]);
+}
+
+static void expect_no_alarm(struct scenario *s, struct words *words)
+{
+    if (words->next == words->count) {
+        if (s->ledger->alarms.count)
+            fail(s, "there are %zu alarms", s->ledger->alarms.count);
+        return;
+    }
+    const char *name = take(s, words, "partner");
+    enum event event = parse_event(s, take(s, words, "event"));
+    if (alarm_find(s, name, event, REASON_NONE))
+        fail(s, "there is an alarm");
+}
+
+static void expect_number(struct scenario *s, struct words *words, uint64_t is)
+{
+    uint64_t expected = parse_number(s, take(s, words, "number"));
+    if (expected != is)
+        fail(s, "it is %llu, not %llu", (unsigned long long)is, (unsigned long long)expected);
+}
+
+static void expect_cell(struct scenario *s, struct words *words, bool window)
+{
+    const char *name = take(s, words, "partner");
+    enum event event = parse_event(s, take(s, words, "event"));
+    bool total = strcmp(name, "total") == 0;
+    const struct ledger_partner *partner = total ? NULL : partner_of(s, name);
+    if (s->failed)
+        return;
+    const struct ledger_cell *cell = total ? &s->ledger->events[event] : partner->events[event];
+    if (window)
+        expect_number(s, words, cell ? ledger_window(s->ledger, cell, partner, now_run(s)) : 0);
+    else
+        expect_number(s, words, cell ? cell->count : 0);
+}
+
+static void expect_reason(struct scenario *s, struct words *words)
+{
+    const char *name = take(s, words, "partner");
+    uint32_t reason = (uint32_t)parse_reason(s, take(s, words, "reason"));
+    const struct ledger_reason *row;
+    if (strcmp(name, "total") == 0) {
+        row = index_find(&s->ledger->reasons, (uint32_t[]){reason});
+    } else {
+        const struct ledger_partner *partner = partner_of(s, name);
+        row = partner ? index_find(&s->ledger->partner_reasons, (uint32_t[]){partner->index, reason}) : NULL;
+    }
+    expect_number(s, words, row ? row->count : 0);
+}
+
+static void expect_health(struct scenario *s, struct words *words)
+{
+    const struct ledger_partner *partner = partner_of(s, take(s, words, "partner"));
+    const char *health = take(s, words, "health");
+    enum reason reason = parse_reason(s, take(s, words, "reason"));
+    if (partner && (strcmp(health, health_name(partner->health)) != 0 || reason != partner->reason))
+        fail(s, "it is %s, %s", health_name(partner->health), reason_name(partner->reason));
+}
+
+static void expect_summary(struct scenario *s, struct words *words)
+{
+    struct ledger_summary summary;
+    ledger_summarise(s->ledger, &summary);
+    const char *health = take(s, words, "health");
+    if (strcmp(health, health_name(summary.health)) != 0)
+        fail(s, "it is %s", health_name(summary.health));
+    expect_number(s, words, summary.alarms);
+}
+
+static void expect_gone(struct scenario *s, struct words *words)
+{
+    const char *name = take(s, words, "partner");
+    for (size_t i = 0; i < s->ledger->partners.count; i++) {
+        const struct ledger_partner *partner = s->ledger->partners.entries[i].cell;
+        if (strcmp(partner->conf->name, name) == 0)
+            fail(s, "it has index %u", partner->index);
+    }
+}
+
+static void run_expect(struct scenario *s, struct words *words)
+{
+    if (take_if(words, "raised")) {
+        expect_transition(s, words, TRANSITION_RAISED);
+    } else if (take_if(words, "changed")) {
+        expect_transition(s, words, TRANSITION_CHANGED);
+    } else if (take_if(words, "cleared")) {
+        expect_transition(s, words, TRANSITION_CLEARED);
+    } else if (take_if(words, "nothing")) {
+        expect_nothing(s);
+    } else if (take_if(words, "alarm")) {
+        expect_alarm(s, words);
+    } else if (take_if(words, "no")) {
+        take_if(words, "alarm");
+        expect_no_alarm(s, words);
+    } else if (take_if(words, "count")) {
+        expect_cell(s, words, false);
+    } else if (take_if(words, "window")) {
+        expect_cell(s, words, true);
+    } else if (take_if(words, "reason")) {
+        expect_reason(s, words);
+    } else if (take_if(words, "health")) {
+        expect_health(s, words);
+    } else if (take_if(words, "summary")) {
+        expect_summary(s, words);
+    } else if (take_if(words, "late")) {
+        expect_number(s, words, s->ledger->walks_late);
+    } else if (take_if(words, "gone")) {
+        expect_gone(s, words);
+    } else {
+        bool index = take_if(words, "index");
+        if (!index && !take_if(words, "probes")) {
+            fail(s, "\"%s\" cannot be expected", take(s, words, "what"));
+            return;
+        }
+        const struct ledger_partner *partner = partner_of(s, take(s, words, "partner"));
+        if (partner)
+            expect_number(s, words, index ? partner->index : partner->probe_count);
+    }
+    if (!s->failed && words->next < words->count)
+        fail(s, "\"%s\" is too much", words->word[words->next]);
+}
+
+/* ---- the file ---- */
+
+static void run_at(struct scenario *s, char *text)
+{
+    char *rest = NULL;
+    const char *time = strtok_r(text, " \t", &rest);
+    if (!time) {
+        fail(s, "at TIME COMMAND");
+        return;
+    }
+    pass_time(s, parse_time(s, time));
+    if (rest && !s->failed)
+        run_command(s, rest);
+}
+
+static void run_wall(struct scenario *s, struct words *words)
+{
+    const char *jump = take(s, words, "jump");
+    int64_t duration = parse_time(s, jump[0] == '+' || jump[0] == '-' ? jump + 1 : jump);
+    s->wall_offset += jump[0] == '-' ? -duration : duration;
+}
+
+static void run_command(struct scenario *s, const char *text)
+{
+    char copy[1024], whole[1024];
+    text_copy(copy, sizeof copy, text);
+    text_copy(whole, sizeof whole, text);
+    struct words words;
+    split(&words, copy, " \t");
+    if (!words.count || s->failed)
+        return;
+    if (s->next) {
+        conf_line(s, &words);
+        return;
+    }
+    if (take_if(&words, "conf")) {
+        s->next = conf_make();
+        return;
+    }
+    if (!s->ledger) {
+        fail(s, "a scenario begins with conf");
+        return;
+    }
+    /* Where the words of the command begin, after its verb. */
+    char *rest = whole + strspn(whole, " \t");
+    rest += strlen(words.word[0]);
+    if (take_if(&words, "at"))
+        run_at(s, rest);
+    else if (take_if(&words, "every"))
+        run_every(s, rest);
+    else if (take_if(&words, "walk") && words.count > 1)
+        run_walk(s, rest);
+    else if (take_if(&words, "self"))
+        run_self(s, &words);
+    else if (take_if(&words, "wall"))
+        run_wall(s, &words);
+    else if (take_if(&words, "expect"))
+        run_expect(s, &words);
+    else
+        fail(s, "\"%s\" is no command", words.word[0]);
+}
+
+static void run_file(struct scenario *s)
+{
+    FILE *file = fopen(s->path, "r");
+    if (!file) {
+        fail(s, "cannot be read");
+        return;
+    }
+    char line[1024];
+    while (!s->failed && fgets(line, sizeof line, file)) {
+        s->line++;
+        size_t length = strlen(line);
+        if (length && line[length - 1] != '\n' && !feof(file))
+            fail(s, "line too long");
+        line[strcspn(line, "#\n")] = '\0';
+        run_command(s, line);
+    }
+    fclose(file);
+    if (!s->failed && (s->next || !s->ledger))
+        fail(s, "conf without end");
+    if (!s->failed)
+        expect_nothing(s);
+}
+
+static bool play(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    struct scenario s = {.path = path, .transitions = calloc(TRANSITIONS_MAX, sizeof *s.transitions)};
+    if (!s.transitions)
+        abort();
+    run_file(&s);
+    printf("%s %s\n", s.failed ? "FAIL" : "ok  ", slash ? slash + 1 : path);
+    ledger_free(s.ledger);
+    conf_drop(s.conf);
+    conf_drop(s.next);
+    free(s.transitions);
+    return !s.failed;
+}
+
+int main(int argc, char **argv)
+{
+    glob_t found = {0};
+    if (argc < 2 && glob(SCENARIO_DIR "/*.scn", 0, NULL, &found) != 0)
+        fprintf(stderr, "scenario: no *.scn in " SCENARIO_DIR "\n");
+    char **paths = argc < 2 ? found.gl_pathv : argv + 1;
+    size_t count = argc < 2 ? found.gl_pathc : (size_t)argc - 1, passed = 0;
+    for (size_t i = 0; i < count; i++)
+        passed += play(paths[i]);
+    printf("%zu passed, %zu failed\n", passed, count - passed);
+    globfree(&found);
+    return count && passed == count ? 0 : 1;
+}

@@ -29,14 +29,19 @@ class LabError(Exception):
     pass
 
 
+_given_ports = set()
+
+
 def free_port():
-    """A port that is free for UDP and TCP, below those that the kernel gives to outgoing connections: a server that is
-    stopped and started again finds it free."""
+    """A port that is free for UDP and TCP and was not given before, below those that the kernel gives to outgoing
+    connections: a server that is stopped and started again finds it free."""
     with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as limits:
         first = int(limits.read().split()[0])
     low, high = (max(1024, first - 12000), first) if first > 4096 else (40000, 60000)
     for _ in range(200):
         port = random.randrange(low, high)
+        if port in _given_ports:
+            continue
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp, \
                 socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
             try:
@@ -44,6 +49,7 @@ def free_port():
                 udp.bind(("", port))
             except OSError:
                 continue
+            _given_ports.add(port)
             return port
     raise LabError(f"no free port found between {low} and {high}")
 
@@ -339,6 +345,99 @@ class MutualTls(Server):
                 "-verify_return_error", "-www", "-quiet", *self.options]
 
 
+class Prosody(Server):
+    """An XMPP server that offers STARTTLS to other servers of its domain's peers. It reads certificates once."""
+
+    def __init__(self, folder, name, address, port, files, domain):
+        super().__init__(folder, name, address, port)
+        self.files = files
+        self.domain = domain
+
+    def prepare(self):
+        (self.folder / "data").mkdir(exist_ok=True)
+        self.write("prosody.lua", f"""run_as_root = true
+pidfile = "{self.folder}/prosody.pid"
+data_path = "{self.folder}/data"
+certificates = "{self.folder}"
+interfaces = {{ "{self.address}" }}
+c2s_ports = {{}}
+c2s_direct_tls_ports = {{}}
+s2s_ports = {{ {self.port} }}
+modules_enabled = {{ "tls", "dialback", "saslauth", "disco" }}
+modules_disabled = {{ "c2s", "offline" }}
+s2s_require_encryption = true
+log = {{ info = "*console" }}
+ssl = {{ certificate = "{self.files.cert}", key = "{self.files.key}" }}
+VirtualHost "{self.domain}"
+""")
+
+    def command(self):
+        return ["prosody", "-F", "--config", self.folder / "prosody.lua"]
+
+
+class Knot(Server):
+    """A DNS server that is the authority for its zones: {"contoso.example": [(owner, type, data), ...]}, owners relative
+    to the zone, "@" for itself. It also serves as the resolver of tests, for nothing else is asked."""
+
+    TTL = 60
+
+    def __init__(self, folder, name, address, port, zones):
+        super().__init__(folder, name, address, port)
+        self.zones = zones
+
+    def prepare(self):
+        sections = []
+        for zone, records in self.zones.items():
+            self.write(zone + ".zone", f"$ORIGIN {zone}.\n$TTL {self.TTL}\n"
+                                       "@ SOA ns hostmaster 1 3600 600 86400 5\n@ NS ns\n"
+                                       f"ns A {self.address}\n" +
+                       "".join(f"{owner} {kind} {data}\n" for owner, kind, data in records))
+            sections.append(f"  - domain: {zone}\n    file: {zone}.zone\n")
+        self.write("knot.conf", f"""server:
+    rundir: "{self.folder}"
+    listen: {self.address}@{self.port}
+    udp-workers: 1
+    tcp-workers: 1
+    background-workers: 1
+control:
+    listen: "{self.folder}/control"
+log:
+  - target: stderr
+    any: info
+database:
+    storage: "{self.folder}/database"
+    journal-db-max-size: 16M
+template:
+  - id: default
+    storage: "{self.folder}"
+    zonefile-sync: -1
+    journal-content: none
+zone:
+{"".join(sections)}""")
+
+    def command(self):
+        return ["knotd", "-c", self.folder / "knot.conf"]
+
+    def ready(self):
+        return accepts(self.address, self.port) and (self.folder / "control").exists()
+
+    def control(self, *words):
+        return run("knotc", "-s", self.folder / "control", *words)
+
+    def change(self, zone, *changes):
+        """Changes of a served zone that take effect together, each ("set", owner, type, data) or
+        ("unset", owner, type)."""
+        self.control("zone-begin", zone)
+        try:
+            for verb, owner, kind, *data in changes:
+                ttl = [self.TTL] if verb == "set" else []
+                self.control("zone-" + verb, zone, owner, *ttl, kind, *data)
+            self.control("zone-commit", zone)
+        except LabError:
+            run("knotc", "-s", self.folder / "control", "zone-abort", zone, check=False)
+            raise
+
+
 def _first_certificate(path):
     with open(path, encoding="ascii") as pem:
         return re.search(r"-+BEGIN CERTIFICATE-+.*?-+END CERTIFICATE-+", pem.read(), re.DOTALL).group(0)
@@ -496,8 +595,9 @@ class Fedwarden(Server):
         return [self.program, "run", "-c", self.conf]
 
     def environment(self):
+        sanitizers = {name: value for name, value in os.environ.items() if name.endswith("SAN_OPTIONS")}
         return environment(NOTIFY_SOCKET=str(self.folder / "manager"),
-                           SNMP_PERSISTENT_DIR=str(self.folder / "state"))
+                           SNMP_PERSISTENT_DIR=str(self.folder / "state"), **sanitizers)
 
     def listen(self):
         """Takes in what it told since; all lines so far."""

@@ -245,3 +245,8 @@ def crl(folder, name, issuer, revoked=(), days=7, before=1):
 def crls(folder, name, lists):
     """lists: (issuer, revoked) pairs in one file."""
     return save(folder, name, b"".join(crl_pem(issuer, revoked) for issuer, revoked in lists))
+
+
+def load_key(pem):
+    """A key that .key_pem gave."""
+    return serialization.load_pem_private_key(pem, password=None)

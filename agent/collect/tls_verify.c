@@ -57,10 +57,11 @@ static int note_error(int ok, X509_STORE_CTX *store)
     return 1;
 }
 
-static void add_error(struct tls_facts *facts, int code)
+static void add_error(struct tls_facts *facts, int code, int presented)
 {
     if (facts->error_count < TLS_ERRORS_MAX)
-        facts->errors[facts->error_count++] = (struct tls_verify_error){.code = code, .presented = 0};
+        facts->errors[facts->error_count++] =
+            (struct tls_verify_error){.code = code, .depth = presented, .presented = presented};
 }
 
 static bool has_error(const struct tls_facts *facts, int code)
@@ -100,6 +101,15 @@ static STACK_OF(X509) *extended_chain(const struct tls_session *session, const S
     for (int i = 0; i < sk_X509_num(chain) && i < 4 * TLS_DEPTH_MAX; i++)
         tls_pool_issuers(session->trust->pool, sk_X509_value(chain, i), chain);
     return chain;
+}
+
+/* A certificate whose extensions contradict themselves issues nothing and has no issuer: OpenSSL says only the latter. */
+static void note_malformed(struct tls_facts *facts, const STACK_OF(X509) *presented)
+{
+    for (int i = 0; i < sk_X509_num(presented) && i <= TLS_DEPTH_MAX; i++) {
+        if (X509_get_extension_flags(sk_X509_value(presented, i)) & EXFLAG_INVALID)
+            add_error(facts, X509_V_ERR_INVALID_EXTENSION, i);
+    }
 }
 
 static int note_trust(int ok, X509_STORE_CTX *store)
@@ -200,8 +210,13 @@ static void note_culprit(struct tls_session *session, X509_STORE_CTX *store, int
 {
     const STACK_OF(X509) *built = X509_STORE_CTX_get0_chain(store);
     struct tls_result *result = tls_session_result(session);
-    int depth = deciding >= 0 ? session->facts.errors[deciding].depth : 0;
-    X509 *certificate = depth < sk_X509_num(built) ? sk_X509_value(built, depth) : X509_STORE_CTX_get0_cert(store);
+    const STACK_OF(X509) *presented = X509_STORE_CTX_get0_untrusted(store);
+    struct tls_verify_error leaf = {0}, *error = deciding >= 0 ? &session->facts.errors[deciding] : &leaf;
+    X509 *certificate = X509_STORE_CTX_get0_cert(store);
+    if (error->presented >= 0 && error->presented < sk_X509_num(presented))
+        certificate = sk_X509_value(presented, error->presented);
+    else if (error->depth < sk_X509_num(built))
+        certificate = sk_X509_value(built, error->depth);
     if (result && certificate)
         tls_pool_record(session->trust->pool, certificate, &result->culprit);
 }
@@ -221,7 +236,7 @@ static bool verify_chain(struct tls_session *session, X509_STORE_CTX *store)
     int verified = X509_verify_cert(store);
     if (verified != 1 && facts->error_count == 0) {
         int code = X509_STORE_CTX_get_error(store);
-        add_error(facts, code != X509_V_OK ? code : X509_V_ERR_UNSPECIFIED);
+        add_error(facts, code != X509_V_OK ? code : X509_V_ERR_UNSPECIFIED, 0);
     }
     return verified == 1 && facts->error_count == 0;
 }
@@ -258,8 +273,10 @@ int tls_verify(X509_STORE_CTX *store, void *unused)
     check_identity(session, store);
     if (trusted(facts))
         remember_intermediates(session, X509_STORE_CTX_get0_chain(store));
-    else if (issuer_unknown(facts))
+    else if (issuer_unknown(facts)) {
+        note_malformed(facts, X509_STORE_CTX_get0_untrusted(store));
         verify_again(session, store);
+    }
     ERR_clear_error();
     int deciding;
     enum reason reason = tls_judge_chain(facts, &deciding);

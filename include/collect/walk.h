@@ -82,8 +82,25 @@ struct walk {
     int64_t not_after; /* earliest end of a presented certificate; CLOCK_NEVER none */
 };
 
+/* walk_new(partner, position): an empty walk, not yet judged. Aborts without memory, as the next two. */
+struct walk *walk_new(const struct conf_partner *partner, uint32_t position);
+
 /* walk_free(walk): frees it and all it owns; NULL is allowed. */
 void walk_free(struct walk *walk);
+
+/*
+ * walk_add_step(walk, step), walk_add_lookup(walk, probe), walk_add_endpoint(walk, endpoint): append a copy;
+ * the endpoint's certificates become the walk's. walk_add_endpoint returns the position.
+ */
+void walk_add_step(struct walk *walk, const struct walk_step *step);
+void walk_add_lookup(struct walk *walk, const struct observation_probe *probe);
+size_t walk_add_endpoint(struct walk *walk, const struct walk_endpoint *endpoint);
+
+/* step_init(step, stage, state): a step with nothing known: no endpoint, no address, no reply, no alert. */
+void step_init(struct walk_step *step, enum stage stage, enum step_state state);
+
+/* walk_judge(walk): sets reason, stage, endpoint, detail and not_after from its steps and endpoints. */
+void walk_judge(struct walk *walk);
 
 /* walk_endpoints_ok(walk): endpoints without a reason. */
 size_t walk_endpoints_ok(const struct walk *walk);

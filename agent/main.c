@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "cli/check.h"
 #include "cli/cli.h"
 
 static const struct command {
@@ -12,6 +13,7 @@ static const struct command {
     int (*run)(int argc, char **argv);
     const char *summary;
 } commands[] = {
+    {"check", cli_check, "probe partners now"},
     {"explain", cli_explain, "what a failure reason means and what to do"},
 };
 #define COMMANDS (sizeof commands / sizeof commands[0])

@@ -48,6 +48,8 @@ static int compare(const void *left, const void *right)
     const struct conf_error *a = left, *b = right;
     if (a->position != b->position)
         return a->position < b->position ? -1 : 1;
+    if (a->line != b->line)
+        return a->line < b->line ? -1 : 1;
     int setting = strcmp(a->setting, b->setting);
     return setting ? setting : strcmp(a->message, b->message);
 }

@@ -1,0 +1,74 @@
+/* fedwarden check-config: what a reload would say, without a reload. */
+#include "cli/check_config.h"
+
+#include <getopt.h>
+#include <stdio.h>
+
+#include "base/conf.h"
+#include "cli/cli.h"
+
+static void usage(FILE *out)
+{
+    fputs("usage: fedwarden check-config [-c FILE]\n\n"
+          "Checks FILE (" CLI_CONF_PATH ") and what it includes, and tells every error\n"
+          "with its line. Exit status: 0 good, 1 errors, 2 wrong usage.\n",
+          out);
+}
+
+static void print_errors(const struct conf_errors *errors)
+{
+    char text[2048];
+    for (size_t i = 0; i < errors->count; i++) {
+        conf_error_text(&errors->errors[i], text, sizeof text);
+        fprintf(stderr, "%s\n", text);
+    }
+    if (errors->dropped)
+        fprintf(stderr, "and %zu more errors\n", errors->dropped);
+}
+
+static const char *plural(size_t count)
+{
+    return count == 1 ? "" : "s";
+}
+
+static void print_summary(const struct conf *conf)
+{
+    size_t enabled = 0;
+    for (size_t i = 0; i < conf->partner_count; i++)
+        enabled += conf->partners[i].enabled;
+    printf("%s: ok, %zu partner%s (%zu enabled), %zu trust profile%s, ", conf->path, conf->partner_count,
+           plural(conf->partner_count), enabled, conf->trust_count, plural(conf->trust_count));
+    if (conf->resolver_count)
+        printf("%zu resolver%s\n", conf->resolver_count, plural(conf->resolver_count));
+    else
+        puts("the system's resolvers");
+}
+
+int cli_check_config(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"config", required_argument, NULL, 'c'}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+    const char *path = CLI_CONF_PATH;
+    for (int option; (option = getopt_long(argc, argv, "c:h", options, NULL)) != -1;) {
+        if (option == 'c') {
+            path = optarg;
+            continue;
+        }
+        usage(option == 'h' ? stdout : stderr);
+        return option == 'h' ? 0 : 2;
+    }
+    if (optind < argc) {
+        usage(stderr);
+        return 2;
+    }
+    struct conf_errors errors = {0};
+    struct conf *conf = conf_load(path, &errors);
+    if (conf)
+        print_summary(conf);
+    else
+        print_errors(&errors);
+    int status = conf ? 0 : 1;
+    conf_errors_clear(&errors);
+    conf_free(conf);
+    return status;
+}

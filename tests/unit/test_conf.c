@@ -1,0 +1,748 @@
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/conf.h"
+#include "base/conf_parts.h"
+#include "base/text.h"
+
+#define CERTIFICATE "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n"
+#define KEY "-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----\n"
+#define CRL "-----BEGIN X509 CRL-----\nAA==\n-----END X509 CRL-----\n"
+#define PIN "sha256//YLh1dUR9y6Kja30RrAn7JKnbQG/uEtLMkBgFF2Fuihg="
+
+static char folder[64];
+
+static void write_file(const char *path, const char *text, size_t length)
+{
+    FILE *file = fopen(path, "w");
+    cr_assert_not_null(file, "%s", path);
+    cr_assert_eq(fwrite(text, 1, length, file), length);
+    fclose(file);
+}
+
+/* Each test has a folder of its own as its working folder, so that messages name files without it. */
+static void enter_folder(void)
+{
+    snprintf(folder, sizeof folder, "/tmp/fedwarden-conf-XXXXXX");
+    cr_assert_not_null(mkdtemp(folder));
+    cr_assert_eq(chdir(folder), 0);
+    write_file("cert.pem", CERTIFICATE, strlen(CERTIFICATE));
+    write_file("key.pem", KEY, strlen(KEY));
+    write_file("crl.pem", CRL, strlen(CRL));
+    write_file("text.txt", "no PEM\n", 7);
+    mkdir("sub", 0700);
+}
+
+static void leave_folder(void)
+{
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf %s", folder);
+    cr_assert_eq(chdir("/"), 0);
+    cr_assert_eq(system(command), 0);
+}
+
+TestSuite(conf, .init = enter_folder, .fini = leave_folder, .timeout = 120);
+
+/* All errors of the text as lines. */
+static void load_errors(const char *text, size_t length, char *out, size_t size)
+{
+    struct conf_errors errors;
+    write_file("f.conf", text, length);
+    struct conf *conf = conf_load("f.conf", &errors);
+    *out = '\0';
+    for (size_t i = 0; i < errors.count; i++) {
+        char line[2048];
+        conf_error_text(&errors.errors[i], line, sizeof line);
+        text_append(out, size, "%s%s", i ? "\n" : "", line);
+    }
+    cr_expect_eq(conf == NULL, errors.count > 0);
+    conf_errors_clear(&errors);
+    conf_free(conf);
+}
+
+static struct conf *load(const char *text)
+{
+    struct conf_errors errors;
+    char line[2048] = "";
+    write_file("f.conf", text, strlen(text));
+    struct conf *conf = conf_load("f.conf", &errors);
+    if (errors.count)
+        conf_error_text(&errors.errors[0], line, sizeof line);
+    cr_assert_not_null(conf, "%s", line);
+    conf_errors_clear(&errors);
+    return conf;
+}
+
+#define PARTNER(settings) "partners: ( { name = \"p\"; domain = \"p.example\"; " settings " } );"
+#define TRUST(settings) "trusts: ( { name = \"t\"; " settings " } );"
+
+static const struct {
+    const char *text;
+    const char *errors;
+} rules[] = {
+    /* syntax */
+    {"log_level = \"info\"\nagent: { mode = ; };", "f.conf:2: syntax error at or before \";\": is a \";\", a \",\" or a "
+                                                   "bracket missing?"},
+    {"log_level = \"info\";\nlog_level = \"info\";", "f.conf:2: duplicate setting name at \"log_level\""},
+    {"a = \"x\n", "f.conf:1: this string has no end: close it with a quote on the same line"},
+    {"\n/* x\n\n", "f.conf:2: this comment has no end: close it with */"},
+    {"log_level = notice;", "f.conf:1: syntax error at or before \"notice\": is a \";\", a \",\" or a bracket missing?"},
+    {"a = 1;\nb = $x;", "f.conf:2: \"$\" has no meaning here: texts stand in quotes"},
+    {"a = \"b\\x00c\";", "f.conf:1: a string may not hold NUL"},
+    {"agent: { reconnect = 4294967298; };", "f.conf:1: the number 4294967298 is out of range"},
+    {"agent: { reconnect = 0x100000002; };", "f.conf:1: the number 0x100000002 is out of range"},
+    {"agent: { reconnect = -2147483649; };", "f.conf:1: the number -2147483649 is out of range"},
+    {"agent: { reconnect = 99999999999999999999L; };", "f.conf:1: the number 99999999999999999999L is out of range"},
+    {"a = 11111111111111111111111111111111111111;", "f.conf:1: the number is too long"},
+    {"a = ((((((((((((((((((", "f.conf:1: brackets are nested more than 16 deep"},
+    /* includes */
+    {"\n@include \"none.conf\"\n@include \"sub\"\n@include \"/dev/null\"",
+     "f.conf:2: the included file \"none.conf\" cannot be read: No such file or directory\n"
+     "f.conf:3: the included file \"sub\" cannot be read: it is no regular file\n"
+     "f.conf:4: the included file \"/dev/null\" cannot be read: it is no regular file"},
+    {"@include \"f.conf\"", "f.conf:1: files include each other more than 8 deep: does one include itself?"},
+    {"@include f.conf", "f.conf:1: @include needs a file name in quotes"},
+    /* unknown settings */
+    {"lgo_level = \"info\";", "f.conf:1: lgo_level: there is no such setting. Did you mean \"log_level\"?"},
+    {"agent: { zzzzzz = 1; };",
+     "f.conf:1: agent.zzzzzz: there is no such setting (have: mode, agentx_socket, reconnect, listen, access_file, "
+     "state_dir, notifications_per_minute, notifications_burst, notifications_kept)"},
+    {"collectors: { budgets: { conect = 1; }; };",
+     "f.conf:1: collectors.budgets.conect: there is no such setting. Did you mean \"connect\"?"},
+    {"defaults: { enable = true; };",
+     "f.conf:1: defaults.enable: there is no such setting (have: protocol, interval, trust, resolvers, proxy, "
+     "allowed_targets, contact, families, expiry_days)"},
+    {PARTNER("\n prxy = \"\";"), "f.conf:2: partners[0].prxy: there is no such setting. Did you mean \"proxy\"?"},
+    {"thresholds: { tlsOutgoin: { }; };",
+     "f.conf:1: thresholds.tlsOutgoin: no event \"tlsOutgoin\" (have: tlsOutgoing, authSource, domainPartner, "
+     "domainLocal, invalidCert, connection, dns, certExpiry, configDrift, monitorSelf). Did you mean \"tlsOutgoing\"?"},
+    /* types */
+    {"agent: { reconnect = \"2\"; };", "f.conf:1: agent.reconnect: must be a whole number, 1 to 60"},
+    {"agent: { reconnect = 2.0; };", "f.conf:1: agent.reconnect: must be a whole number, 1 to 60"},
+    {"agent: { listen = 5; };", "f.conf:1: agent.listen: must be a text in quotes"},
+    {"agent = 1;", "f.conf:1: agent: must be a group of settings: { name = value; ... }"},
+    {"partners: { };", "f.conf:1: partners: must be a list of groups: ( { name = \"a\"; ... }, { name = \"b\"; ... } )"},
+    {"partners: ( 1 );", "f.conf:1: partners[0]: must be a group of settings: { name = value; ... }"},
+    {"thresholds = 1;", "f.conf:1: thresholds: must be a group: { tlsOutgoing: { count = 3; window = 900; }; }"},
+    {PARTNER("enabled = 1;"), "f.conf:1: partners[0].enabled: must be true or false, without quotes"},
+    {PARTNER("expected = 5;"), "f.conf:1: partners[0].expected: must be a list of texts: (\"a\", \"b\")"},
+    {PARTNER("expected = (\n5\n);"), "f.conf:2: partners[0].expected[0]: must be a text in quotes"},
+    /* ranges */
+    {"agent: { reconnect = 61; };", "f.conf:1: agent.reconnect: 61 is out of range: 1 to 60 is possible"},
+    {"agent: { reconnect = 4294967298L; };",
+     "f.conf:1: agent.reconnect: 4294967298 is out of range: 1 to 60 is possible"},
+    {"collectors: { threads = -1; };", "f.conf:1: collectors.threads: -1 is out of range: 1 to 16 is possible"},
+    {PARTNER("interval = 0;"), "f.conf:1: partners[0].interval: 0 is out of range: 1 to 604800 is possible"},
+    {"thresholds: { dns: { count = 0; }; };",
+     "f.conf:1: thresholds.dns.count: 0 is out of range: 1 to 1000000 is possible"},
+    {"log_level = \"verbose\";",
+     "f.conf:1: log_level: \"verbose\" is none of error, warning, notice, info, debug"},
+    {PARTNER("protocol = \"htps\";"), "f.conf:1: partners[0].protocol: \"htps\" is none of sip, xmpp, smtp, https, tls. "
+                                      "Did you mean \"https\"?"},
+    {PARTNER("contact = \"a\\nb\";"),
+     "f.conf:1: partners[0].contact: holds control characters or is not UTF-8: \"a\\x0ab\""},
+    {PARTNER("resolvers = (\"a\", \"b\", \"c\", \"d\", \"e\");"),
+     "f.conf:1: partners[0].resolvers: has 5 elements: at most 4 are possible"},
+    {"partners: ( { name = \"a234567890123456789012345678901234\"; domain = \"p.example\"; } );",
+     "f.conf:1: partners[0].name: is 34 octets long: at most 32 are possible"},
+    {"partners: ( { name = \" a\"; domain = \"p.example\"; } );",
+     "f.conf:1: partners[0].name: may not begin or end with a space"},
+    /* duplicates */
+    {"partners: (\n{ name = \"a\"; domain = \"a.example\"; },\n{ name = \"a\"; domain = \"b.example\"; }\n);",
+     "f.conf:3: partners[1].name: \"a\" is taken already, at f.conf:2: every name may stand there once"},
+    {"partners: (\n{ name = \"a\"; domain = \"a.example\"; index = 7; },\n"
+     "{ name = \"b\"; domain = \"b.example\";\nindex = 7; }\n);",
+     "f.conf:4: partners[1].index: 7 is taken already, at f.conf:2: every index may stand there once"},
+    {"trusts: ( { name = \"t\"; },\n { name = \"t\"; } );",
+     "f.conf:2: trusts[1].name: \"t\" is taken already, at f.conf:1: every name may stand there once"},
+    {"resolvers: ( { name = \"r\"; address = \"::1\"; },\n { name = \"r\"; address = \"::1\"; } );",
+     "f.conf:2: resolvers[1].name: \"r\" is taken already, at f.conf:1: every name may stand there once"},
+    /* what is missing */
+    {"partners: (\n { } );", "f.conf:2: partners[0]: the setting \"domain\" is missing\n"
+                             "f.conf:2: partners[0]: the setting \"name\" is missing"},
+    {"trusts: ( { } );", "f.conf:1: trusts[0]: the setting \"name\" is missing"},
+    {"resolvers: ( { name = \"r\"; } );", "f.conf:1: resolvers[0]: the setting \"address\" is missing"},
+    {"agent: { mode = \"standalone\"; };",
+     "f.conf:1: agent: the setting \"access_file\" is missing: without it mode \"standalone\" answers nobody"},
+    /* references */
+    {"trusts: ( { name = \"public\"; }, { name = \"contoso\"; } );\n" PARTNER("trust = \"publc\";"),
+     "f.conf:2: partners[0].trust: no trust profile \"publc\" (have: public, contoso). Did you mean \"public\"?"},
+    {PARTNER("trust = \"public\";"), "f.conf:1: partners[0].trust: no trust profile \"public\" (have: system)"},
+    {PARTNER("resolvers = (\"a\");"), "f.conf:1: partners[0].resolvers[0]: no resolver \"a\" (have: none)"},
+    {"defaults: { trust = \"x\"; };", "f.conf:1: defaults.trust: no trust profile \"x\" (have: system)"},
+    /* files */
+    {TRUST("ca_file = \"none.pem\";"), "f.conf:1: trusts[0].ca_file: \"none.pem\" cannot be read: No such file or "
+                                       "directory"},
+    {TRUST("ca_file = \"sub\";"), "f.conf:1: trusts[0].ca_file: \"sub\" is no regular file"},
+    {TRUST("ca_file = \"text.txt\";"), "f.conf:1: trusts[0].ca_file: \"text.txt\" holds no certificate in PEM: no line "
+                                       "\"-----BEGIN ... CERTIFICATE-----\""},
+    {TRUST("crl_file = \"cert.pem\";"), "f.conf:1: trusts[0].crl_file: \"cert.pem\" holds no certificate revocation "
+                                        "list in PEM: no line \"-----BEGIN ... CRL-----\""},
+    {TRUST("certificate = \"cert.pem\"; key = \"cert.pem\";"),
+     "f.conf:1: trusts[0].key: \"cert.pem\" holds no private key in PEM: no line \"-----BEGIN ... PRIVATE KEY-----\""},
+    {TRUST("certificate = \"cert.pem\";"), "f.conf:1: trusts[0].certificate: needs its private key: the setting \"key\" "
+                                           "is missing"},
+    {TRUST("key = \"key.pem\";"), "f.conf:1: trusts[0].key: needs its certificate: the setting \"certificate\" is "
+                                  "missing"},
+    {TRUST("ca_dir = \"none\";"), "f.conf:1: trusts[0].ca_dir: the folder \"none\" cannot be read: No such file or "
+                                  "directory"},
+    {TRUST("tls_min = \"1.1\";"), "f.conf:1: trusts[0].tls_min: \"1.1\" is none of 1.2, 1.3. Did you mean \"1.2\"?"},
+    {TRUST("pins = (\"sha256//AAAA\");"), "f.conf:1: trusts[0].pins[0]: is no pin: \"sha256//\" and the Base64 of the "
+                                          "SHA-256 of a public key"},
+    {"agent: { access_file = \"none\"; };", "f.conf:1: agent.access_file: \"none\" cannot be read: No such file or "
+                                            "directory"},
+    /* names and addresses */
+    {"partners: ( { name = \"p\"; domain = \"p..example\"; } );",
+     "f.conf:1: partners[0].domain: \"p..example\" is no legal host or domain name"},
+    {PARTNER("host = \"192.0.2.1\";"), "f.conf:1: partners[0].host: \"192.0.2.1\" is an address, not a name: write "
+                                       "address = \"192.0.2.1\""},
+    {PARTNER("address = \"192.0.2.256\";"),
+     "f.conf:1: partners[0].address: \"192.0.2.256\" is neither an IPv4 nor an IPv6 address"},
+    {PARTNER("service = \"_sip tls\";"),
+     "f.conf:1: partners[0].service: \"_sip tls\" is no legal name of a service, such as \"_sip._tls\""},
+    {PARTNER("sni = \"-a\";"), "f.conf:1: partners[0].sni: \"-a\" is no legal host or domain name"},
+    {PARTNER("allowed_targets = (\"a b\");"),
+     "f.conf:1: partners[0].allowed_targets[0]: \"a b\" is no legal host or domain name"},
+    {PARTNER("expected = (\"a.example:0\");"),
+     "f.conf:1: partners[0].expected[0]: \"a.example:0\" is neither \"host:port\" nor an address"},
+    {PARTNER("expected = (\"a.example\");"),
+     "f.conf:1: partners[0].expected: \"a.example\" has no port: write \"a.example:5061\""},
+    {PARTNER("proxy = \"ftp://u:secret@h:1\";"), "f.conf:1: partners[0].proxy: the URL of a proxy begins with http://, "
+                                                 "socks5://, socks5h:// or socks4a://"},
+    {PARTNER("proxy = \"http://u:secret@h\";"), "f.conf:1: partners[0].proxy: the URL of a proxy ends with its port, as "
+                                                "in http://proxy.example.net:3128"},
+    {PARTNER("proxy = \"http://u:secret@:80\";"),
+     "f.conf:1: partners[0].proxy: the URL of the proxy holds no legal host"},
+    {PARTNER("proxy = \"http://[192.0.2.1]:80\";"),
+     "f.conf:1: partners[0].proxy: the URL of the proxy holds no legal IPv6 address in its brackets"},
+    /* what settings say together */
+    {PARTNER("protocol = \"tls\";"),
+     "f.conf:1: partners[0]: nothing to probe: protocol \"tls\" needs host or address, and port; or service"},
+    {PARTNER("protocol = \"tls\"; host = \"h.example\";"),
+     "f.conf:1: partners[0]: the setting \"port\" is missing: protocol \"tls\" has no port of its own"},
+    {PARTNER("port = 5061;"),
+     "f.conf:1: partners[0].port: has no effect: the SRV records give the port. Set host, or leave port out"},
+    /* several at once, in the order of the file */
+    {"log_level = 1;\nagent: { reconnect = 0; lisen = \"\"; };\npartners: ( { name = \"p\"; domain = \"-\"; } );",
+     "f.conf:1: log_level: must be a text in quotes\n"
+     "f.conf:2: agent.reconnect: 0 is out of range: 1 to 60 is possible\n"
+     "f.conf:2: agent.lisen: there is no such setting. Did you mean \"listen\"?\n"
+     "f.conf:3: partners[0].domain: \"-\" is no legal host or domain name"},
+};
+
+Test(conf, tells_every_error_with_its_line)
+{
+    char got[8192];
+    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
+        load_errors(rules[i].text, strlen(rules[i].text), got, sizeof got);
+        cr_expect_str_eq(got, rules[i].errors, "%s\n  is\n%s\n  and not\n%s", rules[i].text, got, rules[i].errors);
+    }
+}
+
+Test(conf, refuses_octets_that_hide_text)
+{
+    char got[512];
+    load_errors("log_level = \"info\0\";", 20, got, sizeof got);
+    cr_expect_str_eq(got, "f.conf:1: a string may not hold NUL");
+    load_errors("\0log_level = \"zzz\";", 19, got, sizeof got);
+    cr_expect_str_eq(got, "f.conf:1: \"\\x00\" has no meaning here: texts stand in quotes");
+    load_errors("defaults: { contact = \"\xff\"; };", 29, got, sizeof got);
+    cr_expect_str_eq(got, "f.conf:1: defaults.contact: holds control characters or is not UTF-8: \"\\xff\"");
+}
+
+Test(conf, a_missing_file_is_one_error)
+{
+    struct conf_errors errors;
+    char text[256];
+    cr_assert_null(conf_load("none.conf", &errors));
+    cr_assert_eq(errors.count, 1);
+    conf_error_text(&errors.errors[0], text, sizeof text);
+    cr_assert_str_eq(text, "none.conf: the file cannot be read: No such file or directory");
+    conf_errors_clear(&errors);
+    cr_assert_null(conf_load("sub", &errors));
+    conf_error_text(&errors.errors[0], text, sizeof text);
+    cr_assert_str_eq(text, "sub: the file cannot be read: it is no regular file");
+    conf_errors_clear(&errors);
+}
+
+Test(conf, counts_errors_beyond_two_hundred)
+{
+    char *text = NULL;
+    size_t length = 0;
+    struct conf_errors errors;
+    FILE *out = open_memstream(&text, &length);
+    for (int i = 0; i < 300; i++)
+        fprintf(out, "zzzzzzzzzzzzz%d = 1;\n", i);
+    fclose(out);
+    write_file("f.conf", text, length);
+    cr_assert_null(conf_load("f.conf", &errors));
+    cr_assert_eq(errors.count, 200);
+    cr_assert_eq(errors.dropped, 100);
+    conf_errors_clear(&errors);
+    free(text);
+}
+
+Test(conf, an_empty_file_is_all_defaults)
+{
+    struct conf *conf = load("");
+    cr_assert_eq(conf->log_level, LOG_LEVEL_NOTICE);
+    cr_assert_eq(conf->agent.mode, AGENT_SUBAGENT);
+    cr_assert_str_eq(conf->agent.agentx_socket, "/var/agentx/master");
+    cr_assert_eq(conf->agent.reconnect, 2);
+    cr_assert_str_eq(conf->agent.listen, "udp:127.0.0.1:16161");
+    cr_assert_str_eq(conf->agent.access_file, "");
+    cr_assert_eq(conf->agent.notifications_per_minute, 600);
+    cr_assert_eq(conf->agent.notifications_burst, 16);
+    cr_assert_eq(conf->agent.notifications_kept, 10000);
+    static const struct conf_collectors collectors = {
+        1, 512, 100, 8, 200, 16384, 2, 60, 3, {1500, 5000, 4000, 6000, 8000, 6000, 300, 15000}};
+    cr_assert_eq(memcmp(&conf->collectors, &collectors, sizeof collectors), 0);
+    cr_assert_eq(conf->partner_count, 0);
+    cr_assert_eq(conf->resolver_count, 0);
+    cr_assert_eq(conf->trust_count, 1);
+    cr_assert_str_eq(conf->trusts[0].name, "system");
+    cr_assert_str_eq(conf->trusts[0].ca_file, "");
+    cr_assert_str_eq(conf->trusts[0].ca_dir, "");
+    cr_assert_eq(conf->trusts[0].tls_min, 0x0303);
+    cr_assert_eq(conf->thresholds[EVENT_TLS_OUTGOING].count, 3);
+    cr_assert_eq(conf_partner_find(conf, "x"), -1);
+    conf_free(conf);
+    conf_free(NULL);
+}
+
+Test(conf, reads_profiles_and_resolvers)
+{
+    struct conf *conf = load(
+        "trusts: ( { name = \"a\"; }, { name = \"b\"; ca_file = \"cert.pem\"; ca_dir = \"sub\"; crl_file = \"crl.pem\"; "
+        "certificate = \"cert.pem\"; key = \"key.pem\"; tls_min = \"1.3\"; pins = (\"" PIN "\", \"" PIN "\"); } );\n"
+        "resolvers: ( { name = \"x\"; address = \"192.0.2.53\"; }, { name = \"y\"; address = \"2001:db8::53\"; "
+        "port = 5353; trusted = true; } );\n"
+        "defaults: { trust = \"b\"; resolvers = (\"y\", \"x\"); proxy = \"socks5h://u:p@[::1]:1080\"; };\n"
+        "partners: ( { name = \"p\"; domain = \"p.example\"; }, { name = \"q\"; domain = \"q.example\"; trust = \"a\"; "
+        "resolvers = \"x\"; proxy = \"\"; }, { name = \"r\"; domain = \"r.example\"; resolvers = (); } );");
+    const struct conf_trust *trust = &conf->trusts[1];
+    cr_assert_eq(conf->trust_count, 2);
+    cr_assert_str_eq(trust->ca_file, "cert.pem");
+    cr_assert_eq(trust->tls_min, 0x0304);
+    cr_assert_eq(trust->pin_count, 2);
+    static const uint8_t pin[] = {0x60, 0xb8, 0x75, 0x75, 0x44, 0x7d, 0xcb, 0xa2, 0xa3, 0x6b, 0x7d,
+                                  0x11, 0xac, 0x09, 0xfb, 0x24, 0xa9, 0xdb, 0x40, 0x6f, 0xee, 0x12,
+                                  0xd2, 0xcc, 0x90, 0x18, 0x05, 0x17, 0x61, 0x6e, 0x8a, 0x18};
+    cr_assert_eq(memcmp(trust->pins[1], pin, sizeof pin), 0);
+    cr_assert_eq(conf->resolvers[0].port, 53);
+    cr_assert_not(conf->resolvers[0].trusted);
+    cr_assert_eq(conf->resolvers[1].address.family, ADDRESS_IPV6);
+    cr_assert_eq(conf->resolvers[1].port, 5353);
+    cr_assert(conf->resolvers[1].trusted);
+    const struct conf_partner *partner = conf->partners;
+    cr_assert_eq(partner[0].trust, 1);
+    cr_assert_eq(partner[0].resolver_count, 2);
+    cr_assert_eq(partner[0].resolvers[0], 1);
+    cr_assert_str_eq(partner[0].proxy, "socks5h://u:p@[::1]:1080");
+    cr_assert_eq(partner[1].trust, 0);
+    cr_assert_eq(partner[1].resolver_count, 1);
+    cr_assert_eq(partner[1].resolvers[0], 0);
+    cr_assert_str_eq(partner[1].proxy, "");
+    cr_assert_eq(partner[2].resolver_count, 0);
+    conf_free(conf);
+}
+
+/* What is probed follows from the settings together. */
+static const struct {
+    const char *settings;
+    const char *service, *host;
+    unsigned port;
+} probed[] = {
+    {"", "_sipfederationtls._tcp.p.example", "", 0},
+    {"protocol = \"sip\"; service = \"_sips._tcp\";", "_sips._tcp.p.example", "", 0},
+    {"service = \"_sip._tls.Other.example\";", "_sip._tls.other.example", "", 0},
+    {"service = \"_sip._tls.\";", "_sip._tls", "", 0},
+    {"protocol = \"xmpp\";", "_xmpp-server._tcp.p.example", "", 0},
+    {"protocol = \"smtp\";", "p.example", "", 25},
+    {"protocol = \"smtp\"; service = \"mail.example\"; port = 2525;", "mail.example", "", 2525},
+    {"protocol = \"https\";", "", "", 443},
+    {"protocol = \"https\"; port = 8443;", "", "", 8443},
+    {"protocol = \"https\"; service = \"_https._tcp\";", "_https._tcp.p.example", "", 0},
+    {"protocol = \"tls\"; service = \"_ldaps._tcp\";", "_ldaps._tcp.p.example", "", 0},
+    {"protocol = \"tls\"; host = \"h.example\"; port = 636;", "", "h.example", 636},
+    {"host = \"H.example.\";", "", "h.example", 5061},
+    {"service = \"_sips._tcp\"; host = \"h.example\";", "", "h.example", 5061},
+    {"address = \"192.0.2.1\";", "", "", 5061},
+    {"protocol = \"xmpp\"; address = \"::1\";", "", "", 5269},
+    {"protocol = \"smtp\"; host = \"m.example\";", "", "m.example", 25},
+};
+
+Test(conf, completes_what_is_probed)
+{
+    char text[512];
+    for (size_t i = 0; i < sizeof probed / sizeof probed[0]; i++) {
+        snprintf(text, sizeof text, PARTNER("%s"), probed[i].settings);
+        struct conf *conf = load(text);
+        const struct conf_partner *partner = conf->partners;
+        cr_expect_str_eq(partner->service, probed[i].service, "%s: %s", text, partner->service);
+        cr_expect_str_eq(partner->host, probed[i].host, "%s: %s", text, partner->host);
+        cr_expect_eq(partner->port, probed[i].port, "%s: %u", text, partner->port);
+        conf_free(conf);
+    }
+}
+
+Test(conf, brings_values_into_their_form)
+{
+    struct conf *conf = load(PARTNER("verify_name = \"2001:DB8::0001\"; sni = \"B\xc3\xbc" "cher.example\"; "
+                                     "expected = (\"SIP.p.example:05061\", \"2001:0db8::1\",); "
+                                     "allowed_targets = [\"Hoster.example.\", \"*\"]; families = \"both\"; "
+                                     "interval = 0x3C; index = 2147483647; expiry_days = 0; enabled = false; "
+                                     "contact = \"a\" \" b\";"));
+    const struct conf_partner *partner = conf->partners;
+    cr_assert_str_eq(partner->verify_name, "2001:db8::1");
+    cr_assert_str_eq(partner->sni, "xn--bcher-kva.example");
+    cr_assert_eq(partner->expected_count, 2);
+    cr_assert_str_eq(partner->expected[0], "sip.p.example:5061");
+    cr_assert_str_eq(partner->expected[1], "2001:db8::1");
+    cr_assert_eq(partner->allowed_count, 2);
+    cr_assert_str_eq(partner->allowed[0], "hoster.example");
+    cr_assert_str_eq(partner->allowed[1], "*");
+    cr_assert_eq(partner->families, FAMILIES_BOTH);
+    cr_assert_eq(partner->interval, 60);
+    cr_assert_eq(partner->index, 2147483647);
+    cr_assert_eq(partner->expiry_days, 0);
+    cr_assert_not(partner->enabled);
+    cr_assert_str_eq(partner->contact, "a b");
+    conf_free(conf);
+    conf = load(PARTNER("protocol = \"smtp\"; expected = \"mx.p.example\";"));
+    cr_assert_str_eq(conf->partners[0].expected[0], "mx.p.example:25");
+    conf_free(conf);
+}
+
+Test(conf, merges_thresholds)
+{
+    struct conf *conf = load("partners: ( { name = \"p\"; domain = \"p.example\"; thresholds: { tlsOutgoing: { clear = 5; "
+                             "}; connection: { window = 60; }; }; }, { name = \"q\"; domain = \"q.example\"; } );\n"
+                             "thresholds: { tlsOutgoing: { count = 9; window = 60; }; };");
+    const struct conf_threshold *own = conf->partners[0].thresholds, *other = conf->partners[1].thresholds;
+    const struct conf_threshold merged = {9, 60, 5}, of_file = {9, 60, 2}, connection = {3, 60, 2}, initial = {3, 900, 2};
+    cr_assert_eq(memcmp(&own[EVENT_TLS_OUTGOING], &merged, sizeof merged), 0);
+    cr_assert_eq(memcmp(&own[EVENT_CONNECTION], &connection, sizeof merged), 0);
+    cr_assert_eq(memcmp(&own[EVENT_DNS], &initial, sizeof merged), 0);
+    cr_assert_eq(memcmp(&other[EVENT_TLS_OUTGOING], &of_file, sizeof merged), 0);
+    cr_assert_eq(memcmp(&other[EVENT_CONNECTION], &initial, sizeof merged), 0);
+    cr_assert_eq(memcmp(&conf->thresholds[EVENT_TLS_OUTGOING], &of_file, sizeof merged), 0);
+    cr_assert_eq(memcmp(&conf->thresholds[EVENT_CONNECTION], &initial, sizeof merged), 0);
+    conf_free(conf);
+}
+
+static void write_text(const char *path, const char *text)
+{
+    write_file(path, text, strlen(text));
+}
+
+/* Each file is looked for beside the one that names it, and so are the files in its settings. */
+Test(conf, includes_stand_in_their_place)
+{
+    char got[2048];
+    mkdir("sub/sub", 0700);
+    write_text("sub/ca.pem", CERTIFICATE);
+    write_text("sub/trusts.conf", "trusts: ( { name = \"t\"; ca_file = \"ca.pem\"; } );\n@include \"sub/more.conf\"\n");
+    write_text("sub/sub/more.conf", "# a comment\n\ndefaults: { interval = 7; };\n");
+    write_text("one.conf", "{ name = \"one\"; domain = \"one.example\"; },");
+    struct conf *conf = load("@include \"sub/trusts.conf\"\npartners: ( @include \"one.conf\"\n { name = \"two\"; domain = "
+                             "\"two.example\"; } );");
+    cr_assert_str_eq(conf->trusts[0].ca_file, "sub/ca.pem");
+    cr_assert_eq(conf->partner_count, 2);
+    cr_assert_str_eq(conf->partners[0].name, "one");
+    cr_assert_eq(conf->partners[1].interval, 7);
+    conf_free(conf);
+    write_text("sub/sub/more.conf", "# a comment\n\ndefaults: { interval = 0; };\n");
+    static const char text[] = "@include \"sub/trusts.conf\"\nlog_level = \"\";";
+    load_errors(text, sizeof text - 1, got, sizeof got);
+    cr_assert_str_eq(got, "sub/sub/more.conf:3: defaults.interval: 0 is out of range: 1 to 604800 is possible\n"
+                          "f.conf:2: log_level: \"\" is none of error, warning, notice, info, debug");
+}
+
+Test(conf, finds_partners_by_name)
+{
+    struct conf *conf = load("partners: ( { name = \"c\"; domain = \"c.example\"; }, { name = \"a\"; domain = "
+                             "\"a.example\"; }, { name = \"b\"; domain = \"b.example\"; } );");
+    static const char *const names[] = {"c", "a", "b"};
+    for (int ordered = 1; ordered >= 0; ordered--) {
+        for (long i = 0; i < 3; i++)
+            cr_expect_eq(conf_partner_find(conf, names[i]), i);
+        cr_expect_eq(conf_partner_find(conf, "aa"), -1);
+        cr_expect_eq(conf_partner_find(conf, ""), -1);
+        cr_expect_eq(conf_partner_find(conf, "d"), -1);
+        conf->partner_order = NULL;
+    }
+    conf_free(conf);
+}
+
+Test(conf, a_hundred_thousand_partners_load_quickly)
+{
+    FILE *out = fopen("f.conf", "w");
+    cr_assert_not_null(out);
+    fputs("partners: (\n", out);
+    for (int i = 0; i < CONF_PARTNERS_MAX; i++)
+        fprintf(out, "  { name = \"partner%d\"; domain = \"d%d.example\"; index = %d; contact = \"noc\"; },\n", i, i, i + 1);
+    fputs(");\n", out);
+    fclose(out);
+    struct conf_errors errors;
+    int64_t start = clock_run();
+    struct conf *conf = conf_load("f.conf", &errors);
+    int64_t loaded = clock_run();
+    cr_assert_not_null(conf);
+    cr_assert_eq(conf->partner_count, CONF_PARTNERS_MAX);
+    for (int i = 0; i < CONF_PARTNERS_MAX; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "partner%d", i);
+        if (conf_partner_find(conf, name) != i)
+            cr_assert_fail("%s is not found", name);
+    }
+    int64_t found = clock_run();
+    cr_log_info("100,000 partners: %.2f s to load, %.2f s to find\n", (double)(loaded - start) / 1e6,
+                (double)(found - loaded) / 1e6);
+    cr_expect_lt(loaded - start, 20 * CLOCK_SECOND, "the bound leaves room for sanitizers and a busy machine");
+    conf_free(conf);
+    conf_errors_clear(&errors);
+}
+
+/* Settings that would cost quadratic time or deep recursion end early. */
+Test(conf, hostile_sizes_end_early)
+{
+    char got[1024];
+    int64_t start = clock_run();
+    FILE *out = fopen("big.conf", "w");
+    for (int i = 0; i < 300000; i++)
+        fprintf(out, "a%d = 1;\n", i);
+    fclose(out);
+    load_errors("@include \"big.conf\"", 19, got, sizeof got);
+    cr_expect_str_eq(got, "big.conf:1001: more than 1000 settings in one group");
+    char *deep = malloc(1000000);
+    memset(deep, '(', 1000000);
+    memcpy(deep, "a = ", 4);
+    load_errors(deep, 1000000, got, sizeof got);
+    cr_expect_str_eq(got, "f.conf:1: brackets are nested more than 16 deep");
+    free(deep);
+    out = fopen("f.conf", "w");
+    fputs("partners: (", out);
+    for (int i = 0; i <= CONF_PARTNERS_MAX; i++)
+        fputs("{},", out);
+    fputs(");", out);
+    fclose(out);
+    struct conf_errors errors;
+    cr_expect_null(conf_load("f.conf", &errors));
+    cr_assert_eq(errors.count, 1);
+    cr_expect_str_eq(errors.errors[0].message, "has 100001 elements: at most 100000 are possible");
+    conf_errors_clear(&errors);
+    cr_expect_lt(clock_run() - start, 20 * CLOCK_SECOND);
+}
+
+Test(conf, adhoc)
+{
+    struct conf_errors errors;
+    struct conf *conf = conf_adhoc(PROTOCOL_SIP, "Contoso.Example.", &errors);
+    cr_assert_not_null(conf);
+    cr_assert_eq(conf->partner_count, 1);
+    cr_assert_str_eq(conf->partners[0].name, "contoso.example");
+    cr_assert_str_eq(conf->partners[0].domain, "contoso.example");
+    cr_assert_str_eq(conf->partners[0].service, "_sipfederationtls._tcp.contoso.example");
+    cr_assert(conf->partners[0].enabled);
+    cr_assert_eq(conf->partners[0].thresholds[EVENT_DNS].count, 3);
+    cr_assert_str_eq(conf->path, "");
+    cr_assert_eq(conf_partner_find(conf, "contoso.example"), 0);
+    conf_free(conf);
+    conf = conf_adhoc(PROTOCOL_TLS, "a-name-that-is-longer-than-a-partners-name.example", &errors);
+    cr_assert_str_eq(conf->partners[0].name, "a-name-that-is-longer-than-a-par");
+    cr_assert_str_eq(conf->partners[0].host, "a-name-that-is-longer-than-a-partners-name.example");
+    cr_assert_eq(conf->partners[0].port, 443);
+    conf_free(conf);
+    char text[256], label[64], domain[256];
+    cr_assert_null(conf_adhoc(PROTOCOL_SIP, "a b", &errors));
+    conf_error_text(&errors.errors[0], text, sizeof text);
+    cr_assert_str_eq(text, "\"a b\" is no legal host or domain name");
+    conf_errors_clear(&errors);
+    memset(label, 'a', 62);
+    label[62] = '\0';
+    snprintf(domain, sizeof domain, "%s.%s.%s.%s", label, label, label, label);
+    cr_assert_null(conf_adhoc(PROTOCOL_SIP, domain, &errors));
+    cr_assert_eq(strncmp(errors.errors[0].message, "the name of the service is too long", 35), 0);
+    conf_errors_clear(&errors);
+}
+
+static const struct {
+    const char *in, *out; /* NULL: no legal name */
+} hostnames[] = {
+    {"example.net", "example.net"},
+    {"Example.NET.", "example.net"},
+    {"localhost", "localhost"},
+    {"_sip._tls.example.net", "_sip._tls.example.net"},
+    {"3com.example", "3com.example"},
+    {"a-b.example", "a-b.example"},
+    {"xn--bcher-kva.example", "xn--bcher-kva.example"},
+    {"B\xc3\x9c" "CHER.example", "xn--bcher-kva.example"},
+    {"bu\xcc\x88" "cher.example", "xn--bcher-kva.example"}, /* decomposed */
+    {"stra\xc3\x9f" "e.example", "xn--strae-oqa.example"},  /* non-transitional: not strasse */
+    {"_sip._tls.b\xc3\xbc" "cher.example", "_sip._tls.xn--bcher-kva.example"},
+    {"b\xc3\xbc" "cher\xe3\x80\x82" "example", "xn--bcher-kva.example"}, /* ideographic full stop */
+    {"", NULL},
+    {".", NULL},
+    {".example", NULL},
+    {"a..example", NULL},
+    {"a.example..", NULL},
+    {"-a.example", NULL},
+    {"a-.example", NULL},
+    {"a b.example", NULL},
+    {"a*.example", NULL},
+    {"a/b", NULL},
+    {"192.0.2.1", NULL},
+    {"example.1", NULL},
+    {"::1", NULL},
+    {"a\xff.example", NULL},
+    {"a\xc2\xa0" "b.example", NULL},
+    {"\xe2\x80\xae.example", NULL},
+    {"a123456789012345678901234567890123456789012345678901234567890123.example", NULL},
+    {"a12345678901234567890123456789012345678901234567890123456789012.example",
+     "a12345678901234567890123456789012345678901234567890123456789012.example"},
+};
+
+Test(conf, hostname)
+{
+    char out[OBSERVATION_NAME];
+    for (size_t i = 0; i < sizeof hostnames / sizeof hostnames[0]; i++) {
+        bool legal = conf_hostname(hostnames[i].in, out);
+        cr_expect_eq(legal, hostnames[i].out != NULL, "%s", hostnames[i].in);
+        cr_expect_str_eq(out, hostnames[i].out ? hostnames[i].out : "", "%s: %s", hostnames[i].in, out);
+    }
+    char name[300] = "";
+    for (int i = 0; i < 127; i++)
+        strcat(name, i < 126 ? "a." : "a");
+    cr_expect(conf_hostname(name, out), "253 octets");
+    strcat(name, ".a");
+    cr_expect_not(conf_hostname(name, out), "255 octets");
+}
+
+Test(conf, address)
+{
+    static const char *const legal[][2] = {{"192.0.2.1", "192.0.2.1"},
+                                           {"2001:DB8:0::1", "2001:db8::1"},
+                                           {"::", "::"},
+                                           {"::ffff:192.0.2.1", "::ffff:192.0.2.1"},
+                                           {"255.255.255.255", "255.255.255.255"}};
+    static const char *const illegal[] = {"", "192.0.2", "192.0.2.256", "192.0.2.1 ", "0x7f.1", "1::2::3", "fe80::1%lo",
+                                          "[::1]", "example"};
+    struct address address, other;
+    char text[ADDRESS_TEXT_SIZE];
+    for (size_t i = 0; i < sizeof legal / sizeof legal[0]; i++) {
+        cr_expect(address_parse(legal[i][0], &address), "%s", legal[i][0]);
+        cr_expect_str_eq(address_text(&address, text), legal[i][1]);
+    }
+    for (size_t i = 0; i < sizeof illegal / sizeof illegal[0]; i++) {
+        other = address;
+        cr_expect_not(address_parse(illegal[i], &other), "%s", illegal[i]);
+        cr_expect_eq(memcmp(&other, &address, sizeof address), 0, "%s changed the address", illegal[i]);
+    }
+    address = (struct address){0};
+    cr_expect_str_eq(address_text(&address, text), "");
+    other = (struct address){.octets = {1}};
+    cr_expect(address_equal(&address, &other), "octets that are not used do not count");
+    cr_expect(address_parse("192.0.2.1", &address) && address_parse("192.0.2.1", &other));
+    other.octets[15] = 1;
+    cr_expect(address_equal(&address, &other));
+    other.octets[3] = 2;
+    cr_expect_not(address_equal(&address, &other));
+    cr_expect(address_parse("c000:201::", &other));
+    cr_expect_not(address_equal(&address, &other));
+}
+
+Test(conf, protocols)
+{
+    for (int protocol = PROTOCOL_SIP; protocol <= PROTOCOL_TLS; protocol++)
+        cr_expect_eq(protocol_find(protocol_name(protocol)), protocol);
+    cr_expect_str_eq(protocol_name(PROTOCOL_XMPP), "xmpp");
+    cr_expect_eq(protocol_find("XMPP"), PROTOCOL_XMPP);
+    cr_expect_eq(protocol_find("ftp"), 0);
+    cr_expect_eq(protocol_find(""), 0);
+}
+
+/* The file that is shipped, "" when it is not beside the sources. */
+static char *shipped_text(void)
+{
+    char path[4096], *slash;
+    static char text[65536];
+    text_copy(path, sizeof path, __FILE__);
+    slash = strstr(path, "tests/unit/test_conf.c");
+    *slash = '\0';
+    text_append(path, sizeof path, "conf/fedwarden.conf");
+    FILE *file = fopen(path, "r");
+    size_t length = file ? fread(text, 1, sizeof text - 1, file) : 0;
+    text[length] = '\0';
+    if (file)
+        fclose(file);
+    return text;
+}
+
+/* Takes the comment mark from lines that hold a setting or a bracket behind it. */
+static void uncomment(char *text)
+{
+    for (char *line = text; line; line = strchr(line, '\n')) {
+        line += *line == '\n';
+        char *mark = line + strspn(line, " ");
+        if (mark[0] != '#' || mark[1] != ' ')
+            continue;
+        char *rest = mark + 1 + strspn(mark + 1, " ");
+        size_t word = strspn(rest, "abcdefghijklmnopqrstuvwxyz_");
+        if ((word && (strncmp(rest + word, " = ", 3) == 0 || strncmp(rest + word, ": (", 3) == 0 ||
+                      strncmp(rest + word, ": {", 3) == 0)) ||
+            strchr("{})", *rest))
+            *mark = ' ';
+    }
+}
+
+Test(conf, the_shipped_file_holds_every_setting_and_its_default)
+{
+    char *text = shipped_text();
+    if (!*text)
+        cr_skip("conf/fedwarden.conf is not beside the sources");
+    struct conf *initial = load(""), *conf = load(text);
+    cr_expect_eq(memcmp(&conf->collectors, &initial->collectors, sizeof conf->collectors), 0);
+    cr_expect_eq(memcmp(conf->thresholds, initial->thresholds, sizeof conf->thresholds), 0);
+    cr_expect_eq(conf->log_level, initial->log_level);
+    cr_expect_eq(conf->agent.mode, initial->agent.mode);
+    cr_expect_eq(conf->agent.reconnect, initial->agent.reconnect);
+    cr_expect_str_eq(conf->agent.agentx_socket, initial->agent.agentx_socket);
+    cr_expect_str_eq(conf->agent.listen, initial->agent.listen);
+    cr_expect_str_eq(conf->agent.state_dir, initial->agent.state_dir);
+    cr_expect_eq(conf->agent.notifications_per_minute, initial->agent.notifications_per_minute);
+    cr_expect_eq(conf->agent.notifications_burst, initial->agent.notifications_burst);
+    cr_expect_eq(conf->agent.notifications_kept, initial->agent.notifications_kept);
+    cr_expect_eq(conf->trust_count, initial->trust_count);
+    cr_expect_eq(conf->partners[0].interval, 300);
+    cr_expect_eq(conf->partners[0].expiry_days, 14);
+    cr_expect_eq(conf->partners[0].families, FAMILIES_AUTO);
+    for (size_t i = 0; i < conf->partner_count; i++)
+        cr_expect_not(conf->partners[i].enabled);
+    conf_free(conf);
+    conf_free(initial);
+
+    for (size_t i = 0; i < conf_partner_row_count; i++)
+        cr_expect(strstr(text, conf_partner_rows[i].name), "%s is not explained", conf_partner_rows[i].name);
+    mkdir("ca.d", 0700);
+    write_text("access.conf", "");
+    write_text("contoso-ca.pem", CERTIFICATE);
+    write_text("contoso-crl.pem", CRL);
+    write_text("edge.pem", CERTIFICATE);
+    write_text("edge.key", KEY);
+    uncomment(text);
+    conf = load(text);
+    cr_expect_eq(conf->trust_count, 2);
+    cr_expect_eq(conf->trusts[1].pin_count, 1);
+    cr_expect_eq(conf->resolver_count, 1);
+    cr_expect_eq(conf->partners[0].index, 7);
+    cr_expect_eq(conf->partners[0].expected_count, 2);
+    cr_expect_str_eq(conf->partners[1].verify_name, "trunk.example");
+    conf_free(conf);
+}

@@ -2,8 +2,9 @@
 #define FEDWARDEN_REPORT_SESSION_H
 
 /*
- * The way to SNMP: an AgentX subagent of the system's snmpd, or a master of its own, by Net-SNMP's library, which is also
- * the event loop of the main thread. Main thread only. No call waits longer than a second for a master, whatever it does.
+ * The way to SNMP: an AgentX subagent of the system's snmpd, or a master of its own, by Net-SNMP's library, which is
+ * also the event loop of the main thread. Main thread only. No call waits longer than a second for a master, whatever
+ * it does.
  */
 
 #include <stdbool.h>
@@ -15,16 +16,16 @@
 /* What the daemon itself counts, for the agent scalars; the caller keeps it up to date. */
 struct session_status {
     int64_t start_wall, start_run;
-    int64_t loaded_wall;    /* of the configuration in force */
-    bool load_failed;       /* the last reload */
-    char load_error[256];   /* its first error, "" none */
-    uint64_t dropped;       /* observations */
+    int64_t loaded_wall;  /* of the configuration in force */
+    bool load_failed;     /* the last reload */
+    char load_error[256]; /* its first error, "" none */
+    uint64_t dropped;     /* observations */
 };
 
 /*
- * session_open(conf, ledger, status): registers the MIB over `ledger` and `status`, which must live until session_close.
- * False with a logged message only for what cannot heal by itself (a bad address or access file in standalone mode);
- * a master that is not there is no failure: it is tried again for ever.
+ * session_open(conf, ledger, status): registers the MIB over `ledger` and `status`, which must live until
+ * session_close. False with a logged message only for what cannot heal by itself (a bad address or access file in
+ * standalone mode); a master that is not there is no failure: it is tried again for ever.
  */
 bool session_open(const struct conf *conf, const struct ledger *ledger, const struct session_status *status);
 

@@ -1,0 +1,293 @@
+"""Look-ups through collect/dns.h against real and misbehaving servers, in a network namespace of their own.
+
+BUILD names the build directory where tests/system/ask is; default: the root of the repository.
+"""
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(__file__))
+import lab_dns  # noqa: E402
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+ASK = os.path.join(os.environ.get("BUILD", ROOT), "tests/system/ask")
+KNOT, UNBOUND, ODD, ODD2, DEAD = 5301, 5302, 5303, 5304, 5309  # within the namespace
+A = b"\xc0\x00\x02\x01"
+
+ZONE = """$ORIGIN x.example.
+$TTL 300
+@ SOA ns hostmaster 1 2 3 4 77
+@ NS ns
+@ MX 0 .
+ns A 127.0.0.1
+edge 120 A 192.0.2.7
+edge AAAA 2001:db8::7
+alias CNAME edge
+gone CNAME nowhere
+loop CNAME loop2
+loop2 CNAME loop
+text TXT "v=1"
+_sipfederationtls._tcp 90 SRV 10 5 5061 edge
+_sipfederationtls._tcp 90 SRV 10 50 5061 alias
+_xmpp-server._tcp SRV 0 0 0 .
+e\\.vil\\010 A 192.0.2.8
+""" + "".join(f"_many._tcp SRV {i} 0 5061 a-rather-long-host-name-{i}\n" for i in range(60))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def network():
+    if not os.access(ASK, os.X_OK):
+        pytest.fail(f"{ASK} is missing: run make check_PROGRAMS, or set BUILD")
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(lab_dns.private_network())
+        except OSError as error:
+            pytest.skip(f"no network namespace: {error}")
+        yield
+
+
+@pytest.fixture(scope="module")
+def knot(network, tmp_path_factory):
+    with lab_dns.knot(str(tmp_path_factory.mktemp("knot") / "k"), KNOT, {"x.example": ZONE}) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def unbound(knot, tmp_path_factory):
+    extra = f"""
+    local-zone: "blocked.example." always_nxdomain
+    local-zone: "refused.example." always_refuse
+    trust-anchor: "bogus.x.example. DS 12345 13 2 {'ab' * 32}"
+stub-zone:
+    name: "x.example"
+    stub-addr: 127.0.0.1@{KNOT}
+forward-zone:
+    name: "."
+    forward-addr: 127.0.0.1@{DEAD}
+"""
+    with lab_dns.unbound(str(tmp_path_factory.mktemp("unbound") / "u"), UNBOUND, extra) as server:
+        yield server
+
+
+def ask(resolvers, *questions, options=()):
+    words = [f"127.0.0.1:{r}" if isinstance(r, int) else r for r in resolvers]
+    asked = [word for question in questions for word in question.split()]
+    run = subprocess.run([ASK, *options, *words, "--", *asked], capture_output=True, text=True, timeout=60, check=False)
+    assert run.returncode == 0, run.stderr
+    return sorted((json.loads(line) for line in run.stdout.splitlines()), key=lambda row: row["number"])
+
+
+def ask_one(resolvers, question, *options):
+    rows = ask(resolvers, question, options=options)
+    assert len(rows) == 1
+    return rows[0]
+
+
+def test_srv(knot):
+    row = ask_one([KNOT], "_sipfederationtls._tcp.x.example SRV")
+    assert row["reason"] == "none" and row["rcode"] == 0 and row["detail"] == ""
+    assert row["targets"] == [[10, 50, 5061, "alias.x.example"], [10, 5, 5061, "edge.x.example"]]
+    assert row["ttl"] == 90 and row["resolver"] == f"127.0.0.1:{KNOT}" and row["tries"] == 1
+    assert not row["tcp"] and 0 < row["duration"] < 1_000_000
+
+
+def test_addresses_aliases_and_ipv6_resolver(knot):
+    a, aaaa, alias, text = ask(["[::1]:%d" % KNOT], "EDGE.x.example A", "edge.x.example AAAA", "alias.x.example A",
+                               "text.x.example TXT")
+    assert a["addresses"] == ["192.0.2.7"] and a["ttl"] == 120
+    assert a["resolver"] == f"[::1]:{KNOT}"
+    assert aaaa["addresses"] == ["2001:db8::7"]
+    assert alias["addresses"] == ["192.0.2.7"] and alias["canonical"] == "edge.x.example"
+    assert text["reason"] == "none"
+
+
+@pytest.mark.parametrize("question, reason, rcode, phrase", [
+    ("_sip._tcp.none.x.example SRV", "dnsNxDomain", 3, "_sip._tcp.none.x.example SRV: NXDOMAIN from 127.0.0.1:5301"),
+    ("edge.x.example MX", "dnsNoData", 0, "edge.x.example MX: no MX record from 127.0.0.1:5301"),
+    ("gone.x.example A", "dnsNxDomain", 3, "NXDOMAIN at its alias nowhere.x.example"),
+    ("_xmpp-server._tcp.x.example SRV", "dnsServiceDenied", 0, "the service is not offered"),
+    ("x.example MX", "dnsServiceDenied", 0, "takes no mail"),
+    ("loop.x.example A", "dnsLoop", 0, "circle"),
+])
+def test_answers_that_end_it(knot, question, reason, rcode, phrase):
+    row = ask_one([KNOT], question)
+    assert (row["reason"], row["rcode"], row["tries"]) == (reason, rcode, 1)
+    assert phrase in row["detail"]
+    if reason in ("dnsNxDomain", "dnsNoData"):
+        assert row["ttl"] == 77
+
+
+def test_refused_by_the_real_server(knot):
+    row = ask_one([KNOT], "elsewhere.example A")
+    assert row["reason"] == "dnsRefused" and row["rcode"] == 5 and row["tries"] == 2
+    assert row["detail"].startswith(f"elsewhere.example A: REFUSED from 127.0.0.1:{KNOT} (2 tries)")
+
+
+def test_the_next_resolver_is_asked(knot):
+    with lab_dns.OddResolver(ODD, lambda query, count: []) as unneeded:
+        row = ask_one([KNOT, ODD], "edge.x.example A")
+        assert row["resolver"] == f"127.0.0.1:{KNOT}" and unneeded.queries == []
+    with lab_dns.OddResolver(ODD, lambda query, count: [lab_dns.reply_wire(query, 2, options=b"")]):
+        row = ask_one([ODD, KNOT], "edge.x.example A")
+    assert row["reason"] == "none" and row["tries"] == 2 and row["resolver"] == f"127.0.0.1:{KNOT}"
+
+
+def test_large_sets_come_by_tcp(knot):
+    row = ask_one([KNOT], "_many._tcp.x.example SRV")
+    assert row["reason"] == "none" and row["tcp"] and row["tries"] == 1
+    assert row["target_total"] == 60 and [target[0] for target in row["targets"]] == list(range(16))
+
+
+def test_unbound_forwards_and_says_why_not(unbound):
+    fine, dead, blocked, refused = ask([UNBOUND], "edge.x.example A", "dead.example A", "www.blocked.example A",
+                                       "www.refused.example A")
+    assert fine["reason"] == "none"
+    assert dead["rcode"] == 2 and dead["reason"] in ("dnsServFail", "dnsUnreachableAuthority")
+    assert "SERVFAIL" in dead["detail"]
+    assert blocked["rcode"] == 3 and blocked["reason"] == ("dnsFiltered" if blocked["ede"] in (15, 16, 17)
+                                                           else "dnsNxDomain")
+    assert refused["rcode"] == 5 and refused["reason"] == ("dnsFiltered" if refused["ede"] in (15, 16, 17)
+                                                           else "dnsRefused")
+
+
+def test_unbound_finds_it_bogus(unbound):
+    row = ask_one([UNBOUND], "bogus.x.example A")
+    assert row["rcode"] == 2 and row["reason"] == "dnsBogus" and row["ede"] in range(6, 13), row
+
+
+def test_silence_is_a_timeout_within_the_budgets(knot):
+    with lab_dns.OddResolver(ODD, lambda query, count: []) as one, \
+            lab_dns.OddResolver(ODD2, lambda query, count: []) as two:
+        row = ask_one([ODD, ODD2], "x.example A", "--try", "150", "--total", "5000")
+        assert row["reason"] == "dnsTimeout" and row["rcode"] == -1 and row["tries"] == 4
+        assert 590_000 < row["duration"] < 1_200_000
+        assert row["detail"] == (f"x.example A: no reply from 127.0.0.1:{ODD} (2 tries), 127.0.0.1:{ODD2} (2 tries)")
+        assert len(one.queries) == 2 and len(two.queries) == 2
+        row = ask_one([ODD, ODD2], "x.example A", "--try", "400", "--total", "500")
+        assert row["tries"] == 2 and 490_000 < row["duration"] < 900_000
+        assert len({query[:2] for query in one.queries}) == len(one.queries), "each message has an id of its own"
+
+
+def test_a_silent_resolver_does_not_hide_a_reply():
+    with lab_dns.OddResolver(ODD, lambda query, count: [lab_dns.reply_wire(query, 5, options=b"")]), \
+            lab_dns.OddResolver(ODD2, lambda query, count: []):
+        row = ask_one([ODD, ODD2], "x.example A", "--try", "100")
+    assert row["reason"] == "dnsRefused" and row["resolver"] == f"127.0.0.1:{ODD}"
+    assert f"REFUSED from 127.0.0.1:{ODD} (2 tries); no reply from 127.0.0.1:{ODD2} (2 tries)" in row["detail"]
+
+
+def test_a_closed_port_is_seen_at_once():
+    row = ask_one([DEAD], "x.example A")
+    assert row["reason"] == "dnsTimeout" and row["duration"] < 1_000_000 and row["tries"] == 2
+    assert "refused" in row["detail"]
+
+
+def test_a_resolver_without_a_route_is_said_so():
+    row = ask_one(["192.0.2.53:53"], "x.example A")
+    assert row["reason"] == "dnsTimeout" and "unreachable" in row["detail"] and "192.0.2.53:53" in row["detail"]
+
+
+def test_what_is_not_our_reply_is_ignored():
+    def respond(query, count):
+        other_id = bytes([query[0] ^ 1]) + query[1:]
+        other_name = query[:13] + bytes([query[13] ^ 1]) + query[14:]
+        forged = [(1, 60, b"\x0a\x00\x00\x01")]
+        return [lab_dns.reply_wire(other_id, answers=forged), lab_dns.reply_wire(other_name, answers=forged), b"short",
+                lab_dns.reply_wire(query, answers=[(1, 60, A)], options=b"")]
+
+    with lab_dns.OddResolver(ODD, respond):
+        row = ask_one([ODD], "x.example A")
+    assert row["reason"] == "none" and row["addresses"] == ["192.0.2.1"] and row["tries"] == 1
+
+
+def test_garbage_is_malformed():
+    with lab_dns.OddResolver(ODD, lambda query, count: [lab_dns.reply_wire(query, answers=[(1, 60, b"12345")])]):
+        row = ask_one([ODD], "x.example A")
+    assert row["reason"] == "dnsMalformed" and "malformed reply" in row["detail"] and row["tries"] == 2
+
+
+def test_a_query_sent_back_is_malformed():
+    with lab_dns.OddResolver(ODD, lambda query, count: [query]):
+        row = ask_one([ODD], "x.example A")
+    assert row["reason"] == "dnsMalformed" and row["rcode"] == -1
+
+
+def test_truncated_without_tcp_is_said_so():
+    def respond(query, count):
+        return [lab_dns.reply_wire(query, flags=0x8200, options=b"")]
+
+    with lab_dns.OddResolver(ODD, respond):
+        row = ask_one([ODD], "x.example A", "--try", "300")
+        assert row["reason"] == "dnsMalformed" and row["tcp"] and "by TCP, after a truncated reply" in row["detail"]
+        assert row["duration"] < 1_000_000
+        with socket.create_server(("127.0.0.1", ODD)):  # accepts in the kernel, never answers
+            row = ask_one([ODD], "x.example A", "--try", "200")
+    assert row["reason"] == "dnsMalformed" and "no reply by TCP, after a truncated reply" in row["detail"]
+    assert 390_000 < row["duration"] < 1_500_000
+
+
+def test_a_resolver_without_edns():
+    def respond(query, count):
+        if query[11] == 1:
+            return [lab_dns.reply_wire(query, 1)]
+        return [lab_dns.reply_wire(query, answers=[(1, 60, A)])]
+
+    with lab_dns.OddResolver(ODD, respond):
+        rows = ask([ODD], *[f"n{i}.x.example A" for i in range(20)], options=("--flight", "1"))
+    assert [row["reason"] for row in rows] == ["none"] * 20
+    assert {row["tries"] for row in rows} == {1}
+
+
+def test_authentic_only_from_a_trusted_resolver():
+    def respond(query, count):
+        return [lab_dns.reply_wire(query, flags=0x8020, answers=[(1, 60, A)], options=b"")]
+
+    with lab_dns.OddResolver(ODD, respond):
+        assert ask_one([f"127.0.0.1:{ODD}+"], "x.example A")["authentic"] is True
+        assert ask_one([ODD], "x.example A")["authentic"] is False
+
+
+def test_the_cap_makes_questions_wait_and_drops_none(knot):
+    rows = ask([KNOT], *["edge.x.example A"] * 500, options=("--flight", "3"))
+    assert [row["reason"] for row in rows] == ["none"] * 500
+
+
+def test_waiting_counts_against_the_budget():
+    with lab_dns.OddResolver(ODD, lambda query, count: []):
+        rows = ask([ODD], "a.example A", "b.example A", "c.example A",
+                   options=("--flight", "1", "--try", "1000", "--total", "300"))
+    assert [row["reason"] for row in rows] == ["dnsTimeout"] * 3
+    assert all(290_000 < row["duration"] < 800_000 for row in rows)
+    assert "waited for a place" in rows[2]["detail"] and "dns_in_flight" in rows[2]["detail"]
+
+
+def test_cancelled_questions_are_not_told(knot):
+    rows = ask([KNOT], *["edge.x.example A"] * 20, options=("--cancel", "15", "--flight", "4"))
+    assert [row["number"] for row in rows] == list(range(15, 20))
+    with lab_dns.OddResolver(ODD, lambda query, count: []):
+        assert ask([ODD], "a.example A", "b.example A", options=("--cancel", "2", "--flight", "1")) == []
+
+
+def test_names_that_cannot_be_asked(knot):
+    rows = ask([KNOT], "a..b A", "x" * 64 + " A")
+    assert [row["reason"] for row in rows] == ["dnsNameInvalid"] * 2 and rows[0]["tries"] == 0
+
+
+def test_escaped_names_are_asked_as_meant(knot):
+    row = ask_one([KNOT], "e\\046vil\\010.x.example A")
+    assert row["addresses"] == ["192.0.2.8"]
+
+
+def test_source_ports_change():
+    def respond(query, count):
+        return [lab_dns.reply_wire(query, answers=[(1, 60, A)], options=b"")]
+
+    with lab_dns.OddResolver(ODD, respond) as odd:
+        ask([ODD], *["x.example A"] * 40, options=("--flight", "1"))
+        assert len(set(odd.sources)) > 30

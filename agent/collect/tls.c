@@ -94,9 +94,9 @@ void tls_note_alert(const SSL *ssl, int where, int value)
     struct tls_facts *facts = &session->facts;
     int number = value & 0xff;
     bool fatal = value >> 8 == SSL3_AL_FATAL;
-    if (number == SSL3_AD_CLOSE_NOTIFY)
-        return;
-    if (!(where & SSL_CB_READ)) {
+    if (number == SSL3_AD_CLOSE_NOTIFY) {
+        facts->end_of_file = facts->end_of_file || (where & SSL_CB_READ);
+    } else if (!(where & SSL_CB_READ)) {
         if (facts->own_alert < 0)
             facts->own_alert = number;
     } else if (facts->first_alert < 0 || (fatal && !facts->first_alert_fatal)) {

@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "cli/check.h"
+#include "cli/check_config.h"
 #include "cli/cli.h"
 
 static const struct command {
@@ -13,7 +14,9 @@ static const struct command {
     int (*run)(int argc, char **argv);
     const char *summary;
 } commands[] = {
-    {"check", cli_check, "probe partners now"},
+    {"run", cli_run, "probe the partners and report over SNMP, until told to end"},
+    {"check", cli_check, "walk partners once, now, and say what is wrong"},
+    {"check-config", cli_check_config, "say what is wrong with the configuration"},
     {"explain", cli_explain, "what a failure reason means and what to do"},
 };
 #define COMMANDS (sizeof commands / sizeof commands[0])

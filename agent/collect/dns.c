@@ -42,9 +42,9 @@
 #define CHANNEL_QUESTIONS 1000        /* then a UDP channel is replaced */
 #define PLAIN_SPAN (600 * CLOCK_SECOND) /* how long a resolver that knows no EDNS is not offered it */
 #define SOCKET_BUFFER (1 << 20)
-#define MESSAGE_ROOM 512 /* of a query: header, 255 octets of name, OPT */
-#define PLAIN_REPLY_MAX 512
 #define OPT_SIZE 11
+#define MESSAGE_ROOM (12 + 255 + 4 + OPT_SIZE) /* of a query: header, longest name, type and class, OPT */
+#define PLAIN_REPLY_MAX 512
 #define TIMER_ACCURACY 1000 /* microseconds */
 #define DEFAULT_PORT 53
 
@@ -116,6 +116,8 @@ struct dns_query {
     bool again;     /* the turn goes on: over TCP or without OPT */
     bool over_tcp;
     bool plain;
+    uint16_t message_length;
+    uint8_t message[MESSAGE_ROOM]; /* as it is sent, but for the id */
     struct dns_answer answer;
     struct story stories[]; /* one a resolver, in its order */
 };
@@ -494,7 +496,6 @@ static void query_send(struct dns_query *query)
 {
     struct dns *dns = query->dns;
     struct resolver *resolver = query->resolver;
-    uint8_t message[MESSAGE_ROOM];
     struct channel *channel = channel_get(resolver, query->over_tcp);
     struct try *try = channel == NULL ? NULL : malloc(sizeof *try);
     if (try == NULL) {
@@ -511,14 +512,12 @@ static void query_send(struct dns_query *query)
     resolver->in_flight++;
     query->try = try;
     query->state = TRYING;
-    size_t length = dns_write(message, sizeof message, try->id, query->answer.name, query->answer.type);
-    if (try->plain) {
-        length -= OPT_SIZE;
-        message[11] = 0;
-    }
+    query->message[0] = (uint8_t)(try->id >> 8);
+    query->message[1] = (uint8_t)try->id;
+    query->message[11] = try->plain ? 0 : 1; /* number of additional records: the OPT at the end */
     timer_need(dns, try->deadline);
     errno = 0;
-    ares_send(channel->ares, message, (int)length, try_done, try);
+    ares_send(channel->ares, query->message, query->message_length - (try->plain ? OPT_SIZE : 0), try_done, try);
     /* It may have failed at once: then errno says why. */
     int error = errno;
     struct story *story = &query->stories[story_at(query)];
@@ -676,14 +675,27 @@ static int timer_handle(sd_event_source *source, uint64_t due, void *context)
     return 0;
 }
 
+/* What the answer says before anything came. */
+static void answer_begin(struct dns_answer *answer, const char *name, enum dns_type type)
+{
+    memset(answer, 0, offsetof(struct dns_answer, targets));
+    answer->address_count = answer->address_total = 0;
+    answer->type = type;
+    answer->reason = REASON_DNS_TIMEOUT;
+    answer->rcode = answer->ede = -1;
+    text_copy(answer->name, sizeof answer->name, name);
+}
+
 struct dns_query *dns_ask(struct dns *dns, const struct conf_partner *partner, const char *name, enum dns_type type,
                           dns_done *done, void *context)
 {
-    uint8_t message[MESSAGE_ROOM];
     size_t count = partner != NULL && partner->resolver_count > 0 ? partner->resolver_count : dns->resolver_count;
-    struct dns_query *query = calloc(1, sizeof *query + count * sizeof *query->stories);
+    struct dns_query *query = malloc(sizeof *query + count * sizeof *query->stories);
     if (query == NULL)
         return NULL;
+    /* Not the message and the answer's 5 KB of records, which counts say the use of: it shows in the cost of a look-up. */
+    memset(query, 0, offsetof(struct dns_query, message));
+    memset(query->stories, 0, count * sizeof *query->stories);
     query->dns = dns;
     query->partner = partner;
     query->done = done;
@@ -691,13 +703,11 @@ struct dns_query *dns_ask(struct dns *dns, const struct conf_partner *partner, c
     query->resolver_count = count;
     query->started = clock_run();
     query->deadline = query->started + dns->span;
-    query->answer.type = type;
-    query->answer.reason = REASON_DNS_TIMEOUT;
-    query->answer.rcode = query->answer.ede = -1;
-    text_copy(query->answer.name, sizeof query->answer.name, name);
+    answer_begin(&query->answer, name, type);
     TAILQ_INSERT_TAIL(&dns->open, query, open);
     timer_need(dns, query->deadline);
-    if (strlen(name) >= sizeof query->answer.name || dns_write(message, sizeof message, 0, name, type) == 0) {
+    query->message_length = (uint16_t)dns_write(query->message, sizeof query->message, 0, name, type);
+    if (query->message_length == 0 || strlen(name) >= sizeof query->answer.name) {
         query->answer.reason = REASON_DNS_NAME_INVALID;
         detail_start(&query->answer, query->answer.detail, sizeof query->answer.detail);
         text_append(query->answer.detail, sizeof query->answer.detail, "no name that DNS could be asked for");

@@ -189,8 +189,8 @@ void alarm_tick(struct ledger *ledger, int64_t wall, int64_t run)
         uint32_t sum = ledger_window(ledger, alarm->cell, partner, run);
         alarm->window_count = sum;
         alarm->window_seconds = threshold->window;
-        /* The monitor's own alarms are states that somebody else ends. */
-        if (partner && is_quiet(alarm->cell, threshold, sum, run)) {
+        /* A cell of the monitor itself counts as failing until ledger_self ends it, so it is never quiet. */
+        if (is_quiet(alarm->cell, threshold, sum, run)) {
             alarm_clear(ledger, alarm, wall, run);
             continue;
         }

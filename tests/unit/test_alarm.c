@@ -179,6 +179,24 @@ Test(alarm, quiet_window_clears_without_successes)
     cr_assert_eq(last()->kind, TRANSITION_CLEARED);
 }
 
+Test(alarm, half_the_threshold_is_not_below_half)
+{
+    f->conf->partners[0].thresholds[EVENT_TLS_OUTGOING] = (struct conf_threshold){4, 300, 0};
+    walks(4, REASON_TLS_EXPIRED);
+    for (int i = 0; i < 60; i++) { /* two or three failures in the window all the time, with healthy walks between */
+        walks(1, REASON_TLS_EXPIRED);
+        walks(1, REASON_NONE);
+    }
+    const struct ledger_cell *cell = fixture_cell(f, 0, EVENT_TLS_OUTGOING);
+    cr_assert_eq(cell->quiet_since, 0);
+    fixture_advance(f, 61); /* exactly two are left */
+    cr_assert_eq(ledger_window(f->ledger, cell, f->ledger->bound[0], f->run), 2);
+    cr_assert_eq(cell->quiet_since, 0);
+    fixture_advance(f, 180); /* one is left */
+    cr_assert_neq(cell->quiet_since, 0);
+    cr_assert_eq(f->count, 1);
+}
+
 Test(alarm, a_window_that_nobody_looked_into_is_not_quiet)
 {
     walks(3, REASON_TLS_EXPIRED);

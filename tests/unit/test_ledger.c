@@ -375,6 +375,8 @@ Test(ledger, a_reload_renumbers_every_row)
     fixture_endpoint(f, 0, 1, REASON_NONE);
     certificate(0, 1, "CN=leaf");
     fixture_walked(f, 0, REASON_NONE, 1);
+    fixture_walk(f, 0, REASON_TLS_EXPIRED);
+    fixture_walk(f, 0, REASON_TLS_EXPIRED);
     struct ledger_partner *before = partner(0);
     struct conf *conf = fixture_conf(2);
     conf->partners[0].index = 70;
@@ -393,6 +395,7 @@ Test(ledger, a_reload_renumbers_every_row)
                  fixture_cell(f, 0, EVENT_TLS_OUTGOING));
     cr_assert_eq(fixture_cell(f, 0, EVENT_TLS_OUTGOING)->last.partner, 70);
     cr_assert_eq(f->ledger->events[EVENT_TLS_OUTGOING].last.partner, 70);
+    cr_assert_eq(fixture_cell(f, 0, EVENT_TLS_OUTGOING)->alarm->partner, 70);
 }
 
 Test(ledger, numbers_are_never_given_twice)

@@ -85,14 +85,14 @@ static bool any_address(const GENERAL_NAMES *names, int count, const uint8_t *oc
     return false;
 }
 
-static bool matches_host_identity(const GENERAL_NAMES *names, int count, const char *wanted)
+static bool matches_host_identity(const GENERAL_NAMES *names, int count, const char *name, struct span wanted)
 {
     uint8_t octets[16];
-    if (inet_pton(AF_INET, wanted, octets) == 1)
+    if (inet_pton(AF_INET, name, octets) == 1)
         return any_address(names, count, octets, 4);
-    if (inet_pton(AF_INET6, wanted, octets) == 1)
+    if (inet_pton(AF_INET6, name, octets) == 1)
         return any_address(names, count, octets, 16);
-    return any_dns(names, count, (struct span){wanted, strlen(wanted)}, true);
+    return any_dns(names, count, wanted, true);
 }
 
 /*
@@ -173,7 +173,7 @@ bool tls_name_matches(X509 *certificate, enum tls_identity identity, const char 
     bool matches = false;
     switch (identity) {
     case TLS_IDENTITY_HOST:
-        matches = matches_host_identity(names, count, name);
+        matches = matches_host_identity(names, count, name, wanted);
         break;
     case TLS_IDENTITY_SIP:
         matches = matches_sip_identity(names, count, wanted);

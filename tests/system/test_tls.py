@@ -381,7 +381,8 @@ def test_no_shared_cipher(pkis):
 def test_weak_parameters(pkis, tmp_path):
     made = pkis["rsa"]
     weak = tmp_path / "dh.pem"
-    subprocess.run(["openssl", "dhparam", "-dsaparam", "-out", weak, "1024"], check=True, capture_output=True, timeout=60)
+    subprocess.run(["openssl", "genpkey", "-genparam", "-algorithm", "DH", "-pkeyopt", "group:modp_1536", "-out", weak],
+                   check=True, capture_output=True, timeout=60)
     with server(made.good, "1.2", "-cipher", "DHE-RSA-AES128-GCM-SHA256@SECLEVEL=0", "-dhparam", weak) as port:
         expect(meet(port, ca=made.ca), "tlsWeakParameters")
 

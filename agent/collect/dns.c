@@ -783,7 +783,7 @@ static bool resolvers_from_system(struct dns *dns)
     }
     ares_free_data(servers);
     if (dns->resolver_count > 0)
-        log_notice("dns", "no resolvers configured; asking those of /etc/resolv.conf: %s", list);
+        log_info("dns", "no resolvers configured; asking those of /etc/resolv.conf: %s", list);
     return dns->resolver_count > 0;
 }
 

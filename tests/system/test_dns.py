@@ -1,6 +1,6 @@
 """Look-ups through collect/dns.h against real and misbehaving servers, in a network namespace of their own.
 
-BUILD names the build directory where tests/system/ask is; default: the root of the repository.
+FEDWARDEN_BUILD names the build directory where tests/system/ask is; default: the root of the repository.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ sys.path.insert(0, os.path.dirname(__file__))
 import lab_dns  # noqa: E402
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-ASK = os.path.join(os.environ.get("BUILD", ROOT), "tests/system/ask")
+ASK = os.path.join(os.environ.get("FEDWARDEN_BUILD", ROOT), "tests/system/ask")
 KNOT, UNBOUND, ODD, ODD2, DEAD = 5301, 5302, 5303, 5304, 5309  # within the namespace
 A = b"\xc0\x00\x02\x01"
 
@@ -43,7 +43,7 @@ e\\.vil\\010 A 192.0.2.8
 @pytest.fixture(scope="module", autouse=True)
 def network():
     if not os.access(ASK, os.X_OK):
-        pytest.fail(f"{ASK} is missing: run make check_PROGRAMS, or set BUILD")
+        pytest.fail(f"{ASK} is missing: run make check, or set FEDWARDEN_BUILD")
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(lab_dns.private_network())

@@ -13,9 +13,9 @@
 #include "base/clock.h"
 #include "base/text.h"
 
-#define TRUSTS_MAX 1000
+#define TRUSTS_MAX    1000
 #define RESOLVERS_MAX 100
-#define BLOCK_SIZE 65536
+#define BLOCK_SIZE    65536
 
 struct conf_block {
     struct conf_block *next;
@@ -56,10 +56,12 @@ static void *allocate(size_t count, size_t size)
     return memory;
 }
 
-#define ROW_COUNT(rows) (sizeof(rows) / sizeof(rows)[0])
+#define ROW_COUNT(rows)    (sizeof(rows) / sizeof(rows)[0])
 #define MEMBER(type, name) offsetof(struct type, name), sizeof(((struct type *)0)->name)
 #define NUMBER(type, name, min, max, initial)                                                                          \
-    {#name, conf_read_number, MEMBER(type, name), min, max, initial, NULL, NULL, false}
+    {                                                                                                                  \
+#name, conf_read_number, MEMBER(type, name), min, max, initial, NULL, NULL, false                              \
+    }
 
 static const struct conf_word level_words[] = {
     {"error", LOG_LEVEL_ERROR}, {"warning", LOG_LEVEL_WARNING}, {"notice", LOG_LEVEL_NOTICE},
@@ -85,10 +87,10 @@ static const struct conf_row agent_rows[] = {
 };
 
 static const struct conf_row budget_rows[] = {
-    NUMBER(conf_budget, dns_try, 1, 600000, 1500), NUMBER(conf_budget, dns, 1, 600000, 5000),
-    NUMBER(conf_budget, connect, 1, 600000, 4000), NUMBER(conf_budget, proxy, 1, 600000, 6000),
+    NUMBER(conf_budget, dns_try, 1, 600000, 1500),  NUMBER(conf_budget, dns, 1, 600000, 5000),
+    NUMBER(conf_budget, connect, 1, 600000, 4000),  NUMBER(conf_budget, proxy, 1, 600000, 6000),
     NUMBER(conf_budget, starttls, 1, 600000, 8000), NUMBER(conf_budget, tls, 1, 600000, 6000),
-    NUMBER(conf_budget, after, 1, 600000, 300),    NUMBER(conf_budget, walk, 1, 600000, 15000),
+    NUMBER(conf_budget, after, 1, 600000, 300),     NUMBER(conf_budget, walk, 1, 600000, 15000),
 };
 
 static void read_budgets(struct conf_reader *reader, const struct conf_row *row, const config_setting_t *setting,
@@ -306,8 +308,9 @@ static void read_agent(struct conf_reader *reader, const struct conf_row *row, c
     size_t before = reader->errors->count;
     conf_rows_read(reader, agent_rows, ROW_COUNT(agent_rows), setting, agent);
     if (agent->mode == AGENT_STANDALONE && !*agent->access_file && reader->errors->count == before)
-        conf_wrong(reader, setting, "the setting \"access_file\" is missing: without it mode \"standalone\" answers "
-                                    "nobody");
+        conf_wrong(reader, setting,
+                   "the setting \"access_file\" is missing: without it mode \"standalone\" answers "
+                   "nobody");
     (void)row;
 }
 

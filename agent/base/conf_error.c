@@ -10,7 +10,7 @@
 
 #include "base/text.h"
 
-#define ERRORS_MAX 200
+#define ERRORS_MAX  200
 #define MESSAGE_MAX 1024
 
 static char *copy(const char *text)

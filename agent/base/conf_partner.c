@@ -22,7 +22,7 @@ static const struct conf_word family_words[] = {
 };
 
 #define MEMBER(name) offsetof(struct conf_partner, name), sizeof(((struct conf_partner *)0)->name)
-#define NAMES_MAX 1000 /* octets of a name in Unicode, before it is encoded */
+#define NAMES_MAX    1000 /* octets of a name in Unicode, before it is encoded */
 
 const struct conf_row conf_partner_rows[] = {
     {"name", conf_read_name, MEMBER(name), 1, CONF_NAME_MAX, 0, "", NULL, true},
@@ -75,7 +75,8 @@ static uint16_t default_port(enum protocol protocol)
     return 0;
 }
 
-/* "_sip._tls": every label begins with an underscore, so the domain is still missing. A dot at the end says it is not. */
+/* "_sip._tls": every label begins with an underscore, so the domain is still missing. A dot at the end says it is not.
+ */
 static bool service_is_relative(const char *service)
 {
     for (const char *label = service; label; label = strchr(label, '.')) {
@@ -137,8 +138,9 @@ void conf_partner_complete(struct conf_reader *reader, struct conf_partner *part
         complete_service(reader, partner, group);
         bool mail = partner->protocol == PROTOCOL_SMTP;
         if (has_port && *partner->service && !mail)
-            conf_wrong(reader, member(group, "port"), "has no effect: the SRV records give the port. Set host, or "
-                                                      "leave port out");
+            conf_wrong(reader, member(group, "port"),
+                       "has no effect: the SRV records give the port. Set host, or "
+                       "leave port out");
         else if (!has_port && (mail || !*partner->service))
             partner->port = default_port(partner->protocol);
         if (partner->protocol == PROTOCOL_TLS && !*partner->service)

@@ -13,7 +13,7 @@
 #include "base/text.h"
 
 #define PATH_MAX_OCTETS 256
-#define PATH_DEPTH_MAX 16
+#define PATH_DEPTH_MAX  16
 
 /* "partners[3].trust" of a setting. */
 static void setting_path(const config_setting_t *setting, char *out, size_t size)
@@ -128,8 +128,7 @@ void conf_read_switch(struct conf_reader *reader, const struct conf_row *row, co
         store_number(row, into, config_setting_get_bool(setting));
 }
 
-void conf_read_text(struct conf_reader *reader, const struct conf_row *row, const config_setting_t *setting,
-                    void *into)
+void conf_read_text(struct conf_reader *reader, const struct conf_row *row, const config_setting_t *setting, void *into)
 {
     const char *text;
     if (!conf_text(reader, setting, row->max, &text))
@@ -140,8 +139,7 @@ void conf_read_text(struct conf_reader *reader, const struct conf_row *row, cons
         *(const char **)((char *)into + row->offset) = conf_string(reader->blocks, text);
 }
 
-void conf_read_word(struct conf_reader *reader, const struct conf_row *row, const config_setting_t *setting,
-                    void *into)
+void conf_read_word(struct conf_reader *reader, const struct conf_row *row, const config_setting_t *setting, void *into)
 {
     const char *text, *list[16];
     size_t count = 0;

@@ -22,10 +22,10 @@
 
 #include "base/text.h"
 
-#define SOURCE_SIZE_MAX (UINT32_C(128) << 20) /* octets of all files */
-#define SOURCE_FILES_MAX 1000
-#define SOURCE_DEPTH_MAX 8    /* files that include each other */
-#define SOURCE_NESTING_MAX 16 /* brackets */
+#define SOURCE_SIZE_MAX     (UINT32_C(128) << 20) /* octets of all files */
+#define SOURCE_FILES_MAX    1000
+#define SOURCE_DEPTH_MAX    8    /* files that include each other */
+#define SOURCE_NESTING_MAX  16   /* brackets */
 #define SOURCE_SETTINGS_MAX 1000 /* in one group: libconfig compares each with each */
 
 struct scanner {
@@ -156,22 +156,30 @@ static size_t word_length(const struct input *in)
     return (size_t)(p - in->data);
 }
 
-/* libconfig reads a number into 32 bits, or with L behind it into 64, and keeps what is left of a greater one. */
-static void check_number(struct scanner *scanner, const struct input *in, size_t length)
+/*
+ * libconfig reads a number into 32 bits, or with L behind it into 64, and keeps what is left of a greater one. So L is
+ * put behind what needs it, for the range of its setting to refuse it, and what needs more is refused here.
+ */
+static void scan_number(struct scanner *scanner, struct input *in, size_t length)
 {
     char word[32], *end;
+    struct input at = *in;
+    in->data += length;
     if (length >= sizeof word) {
-        fail(scanner, in->file, in->line, "the number is too long");
+        fail(scanner, at.file, at.line, "the number is too long");
         return;
     }
-    memcpy(word, in->data, length);
+    memcpy(word, at.data, length);
     word[length] = '\0';
     errno = 0;
     bool hexadecimal = length > 2 && word[0] == '0' && (word[1] == 'x' || word[1] == 'X');
     long long value = strtoll(word, &end, hexadecimal ? 16 : 10);
-    bool wide = *end == 'L' || *end == 'l';
-    if (strspn(end, "Ll") == strlen(end) && (errno || (!wide && (value < INT32_MIN || value > INT32_MAX))))
-        fail(scanner, in->file, in->line, "the number %s is out of range", word);
+    bool whole = strspn(end, "Ll") == strlen(end);
+    put_token(scanner->source, &at, at.data, length);
+    if (whole && errno)
+        fail(scanner, at.file, at.line, "the number %s is out of range", word);
+    else if (whole && !*end && (value < INT32_MIN || value > INT32_MAX))
+        put(scanner->source, "L", 1);
 }
 
 static void scan_include(struct scanner *scanner, struct input *in)
@@ -242,8 +250,10 @@ static void scan_text(struct scanner *scanner, struct input *in)
         } else if (left >= 8 && memcmp(in->data, "@include", 8) == 0) {
             scan_include(scanner, in);
         } else if (length) {
-            if (isdigit((unsigned char)*in->data) || strchr("+-", *in->data))
-                check_number(scanner, in, length);
+            if (isdigit((unsigned char)*in->data) || strchr("+-", *in->data)) {
+                scan_number(scanner, in, length);
+                continue;
+            }
             put_token(scanner->source, in, in->data, length);
             in->data += length;
         } else if (*in->data && strchr("{}[](),;=:", *in->data)) {
@@ -274,7 +284,7 @@ static char *read_whole(const char *path, size_t most, size_t *length, char *mes
         if (!data)
             abort();
         ssize_t got = 1;
-        for (*length = 0; got > 0 && *length < (size_t)status.st_size; *length += got > 0 ? (size_t)got : 0)
+        for (*length = 0; got > 0 && *length<(size_t)status.st_size; *length += got> 0 ? (size_t)got : 0)
             got = read(descriptor, data + *length, (size_t)status.st_size - *length);
         if (got < 0) {
             text_format(message, size, "cannot be read: %s", strerror(errno));

@@ -179,8 +179,7 @@ void conf_read_trust(struct conf_reader *reader, const struct conf_row *row, con
     const char *text;
     if (!conf_text(reader, setting, row->max, &text))
         return;
-    long found =
-        find_reference(reader, setting, "trust profile", text, reader->trust_names, reader->conf->trust_count);
+    long found = find_reference(reader, setting, "trust profile", text, reader->trust_names, reader->conf->trust_count);
     if (found >= 0)
         *(uint32_t *)((char *)into + row->offset) = (uint32_t)found;
 }
@@ -206,8 +205,7 @@ static int list_length(struct conf_reader *reader, const config_setting_t *setti
 
 static const config_setting_t *list_element(const config_setting_t *setting, int i)
 {
-    return config_setting_type(setting) == CONFIG_TYPE_STRING ? setting
-                                                              : config_setting_get_elem(setting, (unsigned)i);
+    return config_setting_type(setting) == CONFIG_TYPE_STRING ? setting : config_setting_get_elem(setting, (unsigned)i);
 }
 
 void conf_read_resolvers(struct conf_reader *reader, const struct conf_row *row, const config_setting_t *setting,
@@ -221,8 +219,8 @@ void conf_read_resolvers(struct conf_reader *reader, const struct conf_row *row,
         const config_setting_t *element = list_element(setting, i);
         if (!conf_text(reader, element, CONF_NAME_MAX, &text))
             continue;
-        long found = find_reference(reader, element, "resolver", text, reader->resolver_names,
-                                    reader->conf->resolver_count);
+        long found =
+            find_reference(reader, element, "resolver", text, reader->resolver_names, reader->conf->resolver_count);
         if (found >= 0)
             partner->resolvers[partner->resolver_count++] = (uint32_t)found;
     }
@@ -286,7 +284,10 @@ void conf_read_allowed(struct conf_reader *reader, const struct conf_row *row, c
 }
 
 #define THRESHOLD_NUMBER(name, min, max)                                                                               \
-    {#name, conf_read_number, offsetof(struct conf_threshold, name), sizeof(uint32_t), min, max, 0, NULL, NULL, false}
+    {                                                                                                                  \
+#name, conf_read_number, offsetof(struct conf_threshold, name), sizeof(uint32_t), min, max, 0, NULL, NULL,     \
+            false                                                                                                      \
+    }
 
 static const struct conf_row threshold_rows[] = {
     THRESHOLD_NUMBER(count, 1, 1000000),

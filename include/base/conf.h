@@ -76,7 +76,7 @@ struct conf_partner {
     const char *verify_name; /* reference identity of the certificate; "" as the protocol has it */
     const char *sni;         /* "" as the protocol has it */
     uint32_t interval;       /* seconds, at least 1 */
-    uint32_t trust;          /* position in conf->trusts */
+    uint32_t trust;          /* position in conf->trusts; the first unless configured */
     size_t resolver_count;   /* 0: all of conf->resolvers, in their order */
     uint32_t resolvers[CONF_PARTNER_RESOLVERS]; /* positions in conf->resolvers */
     const char *proxy;   /* URL: http://, socks5://, socks5h://, socks4a:// with host:port; "" none. Holds a secret
@@ -176,7 +176,8 @@ struct conf *conf_load(const char *path, struct conf_errors *errors);
 
 /*
  * conf_adhoc(protocol, domain, errors): a configuration of defaults with one partner, for a check without a file.
- * NULL with an error when the domain is no legal name.
+ * NULL with an error when the domain is no legal name. PROTOCOL_TLS, which has no port of its own, probes port 443 of
+ * the domain.
  */
 struct conf *conf_adhoc(enum protocol protocol, const char *domain, struct conf_errors *errors);
 
@@ -193,7 +194,7 @@ long conf_partner_find(const struct conf *conf, const char *name);
 /*
  * conf_hostname(text, out): writes the A-label form of a host or domain name, lower case, without the dot at the end,
  * to `out` of OBSERVATION_NAME octets; false when it is no legal name (RFC 1123, RFC 5891; underscores as in service
- * names are allowed). Any thread.
+ * names are allowed); `out` is then "". Any thread.
  */
 bool conf_hostname(const char *text, char *out);
 

@@ -84,10 +84,10 @@ struct conf_row {
     const char *name;
     conf_read *read;
     size_t offset;
-    size_t size;              /* of the member */
-    int64_t min, max;         /* of a number; octets of a text */
-    int64_t initial;          /* number, word, switch */
-    const char *text;         /* initial text; NULL: no text */
+    size_t size;      /* of the member */
+    int64_t min, max; /* of a number; octets of a text */
+    int64_t initial;  /* number, word, switch */
+    const char *text; /* initial text; NULL: no text */
     const struct conf_word *words;
     bool required;
 };
@@ -107,10 +107,9 @@ uint64_t conf_rows_read(struct conf_reader *reader, const struct conf_row *rows,
 /* The readers of conf_schema.c: plain values. */
 conf_read conf_read_number, conf_read_switch, conf_read_text, conf_read_word;
 /* Those of conf_value.c. */
-conf_read conf_read_name, conf_read_hostname, conf_read_identity, conf_read_address, conf_read_service,
-    conf_read_proxy, conf_read_trust, conf_read_resolvers, conf_read_expected, conf_read_allowed, conf_read_thresholds,
-    conf_read_pins, conf_read_certificates, conf_read_crls, conf_read_key, conf_read_folder, conf_read_file,
-    conf_read_path;
+conf_read conf_read_name, conf_read_hostname, conf_read_identity, conf_read_address, conf_read_service, conf_read_proxy,
+    conf_read_trust, conf_read_resolvers, conf_read_expected, conf_read_allowed, conf_read_thresholds, conf_read_pins,
+    conf_read_certificates, conf_read_crls, conf_read_key, conf_read_folder, conf_read_file, conf_read_path;
 
 /* conf_text(reader, setting, max, text): the printable UTF-8 of a string setting, at most `max` octets; or an error. */
 bool conf_text(struct conf_reader *reader, const config_setting_t *setting, int64_t max, const char **text);

@@ -146,11 +146,14 @@ static unsigned count_names(const char *names)
 
 static void print_end(FILE *out, int64_t not_after)
 {
-    long days = check_days(not_after);
-    if (days < 0)
-        fprintf(out, "ended %ld %s ago", -days, days == -1 ? "day" : "days");
+    char span[32];
+    int64_t left = not_after - clock_wall();
+    long days = labs((long)(left / DAY));
+    if (days > 0)
+        text_format(span, sizeof span, "%ld %s", days, days == 1 ? "day" : "days");
     else
-        fprintf(out, "ends in %ld %s", days, days == 1 ? "day" : "days");
+        clock_span((left < 0 ? -left : left) / CLOCK_SECOND, span, sizeof span);
+    fprintf(out, left < 0 ? "ended %s ago" : "ends in %s", span);
 }
 
 static void print_certificates(FILE *out, const struct walk_endpoint *endpoint)

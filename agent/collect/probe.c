@@ -64,10 +64,16 @@ struct tls_trust *prober_trust(struct prober *prober, uint32_t position)
     char error[512] = "";
     if (prober->trusts[position])
         return prober->trusts[position];
-    prober->trusts[position] = tls_trust_new(&prober->conf->trusts[position], error, sizeof error);
+    struct tls_trust *trust = tls_trust_new(&prober->conf->trusts[position], error, sizeof error);
     if (*error)
-        log_error("probe", "trust \"%s\": %s", prober->conf->trusts[position].name, error);
-    return prober->trusts[position];
+        log_error("probe", "%s", error);
+    for (size_t i = 0; trust && i < prober->conf->trust_count; i++)
+        if (prober->trusts[i]) {
+            tls_trust_share(trust, prober->trusts[i]); /* what one knows of intermediates helps all */
+            break;
+        }
+    prober->trusts[position] = trust;
+    return trust;
 }
 
 /* A connected UDP socket sends nothing but has been routed. */

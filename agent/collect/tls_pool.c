@@ -88,7 +88,7 @@ void tls_pool_add(struct tls_pool *pool, X509 *certificate)
     memcpy(pool->fingerprints[slot], fingerprint, 32);
 }
 
-void tls_pool_issuers(const struct tls_pool *pool, X509 *certificate, STACK_OF(X509) *out)
+void tls_pool_issuers(const struct tls_pool *pool, X509 *certificate, STACK_OF(X509) * out)
 {
     size_t held = pool->count < TLS_POOL_MAX ? pool->count : TLS_POOL_MAX;
     for (size_t i = 0; i < held; i++) {

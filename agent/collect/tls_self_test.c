@@ -41,8 +41,7 @@ static X509 *make_certificate(EVP_PKEY *key, const char *name, const struct auth
     bool made = X509_set_version(certificate, X509_VERSION_3) &&
                 ASN1_INTEGER_set(X509_get_serialNumber(certificate), issuer ? 2 : 1) &&
                 X509_gmtime_adj(X509_getm_notBefore(certificate), -20 * 86400L) &&
-                X509_gmtime_adj(X509_getm_notAfter(certificate), days * 86400L) &&
-                X509_set_pubkey(certificate, key) &&
+                X509_gmtime_adj(X509_getm_notAfter(certificate), days * 86400L) && X509_set_pubkey(certificate, key) &&
                 X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8, (const unsigned char *)name, -1, -1, 0) &&
                 X509_set_issuer_name(certificate, issuer ? X509_get_subject_name(issuer->certificate) : subject) &&
                 (issuer ? add_extension(certificate, NID_subject_alt_name, names)
@@ -154,7 +153,8 @@ bool tls_self_test(char *error, size_t size)
         const struct trial *trial = &trials[i / 2];
         enum reason reason = run(trial, authorities, i % 2 ? TLS1_3_VERSION : TLS1_2_VERSION);
         if (reason != trial->expected)
-            text_format(error, size, "%s over TLS 1.%d: %s instead of %s; check the installation of OpenSSL and openssl.cnf",
+            text_format(error, size,
+                        "%s over TLS 1.%d: %s instead of %s; check the installation of OpenSSL and openssl.cnf",
                         trial->what, i % 2 ? 3 : 2, reason_name(reason), reason_name(trial->expected));
     }
     free_authority(&authorities[0]);

@@ -21,7 +21,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 
-#define FILE_OCTETS (32L * 1024 * 1024)
+#define FILE_OCTETS       (32L * 1024 * 1024)
 #define DIRECTORY_ENTRIES 10000
 
 static const char system_cas[] = "/etc/ssl/certs/ca-certificates.crt";
@@ -58,7 +58,7 @@ static BIO *open_file(const char *path, char *error, size_t size)
     return file;
 }
 
-static bool add_items(X509_STORE *store, const STACK_OF(X509_INFO) *items, size_t *certificates, size_t *lists)
+static bool add_items(X509_STORE *store, const STACK_OF(X509_INFO) * items, size_t *certificates, size_t *lists)
 {
     for (int i = 0; i < sk_X509_INFO_num(items); i++) {
         X509_INFO *item = sk_X509_INFO_value(items, i);
@@ -77,7 +77,8 @@ static bool add_items(X509_STORE *store, const STACK_OF(X509_INFO) *items, size_
 }
 
 /* Adds the certificates of a PEM file (or its CRLs, where `lists` is given instead) to the store. */
-static bool load_file(X509_STORE *store, const char *path, size_t *certificates, size_t *lists, char *error, size_t size)
+static bool load_file(X509_STORE *store, const char *path, size_t *certificates, size_t *lists, char *error,
+                      size_t size)
 {
     BIO *file = open_file(path, error, size);
     if (!file)
@@ -203,21 +204,21 @@ static bool set_context(struct tls_trust *trust, struct tls_material *material)
 {
     SSL_CTX *context = trust->context;
     SSL_CTX_set_options(context, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
-    SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
-                                  SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_CTX_set_mode(context,
+                     SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_read_ahead(context, 1);
     SSL_CTX_set_max_cert_list(context, TLS_CHAIN_OCTETS);
     SSL_CTX_set_verify_depth(context, TLS_DEPTH_MAX);
     SSL_CTX_set1_cert_store(context, trust->store);
     set_callbacks(context);
     if (material->revocation)
-        X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(context),
-                                    X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL |
-                                        X509_V_FLAG_EXTENDED_CRL_SUPPORT | X509_V_FLAG_USE_DELTAS);
+        X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(context), X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL |
+                                                                     X509_V_FLAG_EXTENDED_CRL_SUPPORT |
+                                                                     X509_V_FLAG_USE_DELTAS);
     /* an OPENSSL_CONF may ask for partial chains: an intermediate among the CAs would become an anchor */
     X509_VERIFY_PARAM_clear_flags(SSL_CTX_get0_param(context), X509_V_FLAG_PARTIAL_CHAIN | X509_V_FLAG_NO_CHECK_TIME);
-    return SSL_CTX_set_min_proto_version(context, material->tls_min >= TLS1_3_VERSION ? TLS1_3_VERSION
-                                                                                      : TLS1_2_VERSION) &&
+    return SSL_CTX_set_min_proto_version(context,
+                                         material->tls_min >= TLS1_3_VERSION ? TLS1_3_VERSION : TLS1_2_VERSION) &&
            SSL_CTX_set_max_proto_version(context, 0);
 }
 

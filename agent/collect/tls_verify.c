@@ -25,7 +25,7 @@ static struct tls_session *session_of(X509_STORE_CTX *store)
     return ssl ? SSL_get_app_data(ssl) : NULL;
 }
 
-static int position(const STACK_OF(X509) *presented, const X509 *certificate)
+static int position(const STACK_OF(X509) * presented, const X509 *certificate)
 {
     for (int i = 0; i < sk_X509_num(presented); i++) {
         X509 *other = sk_X509_value(presented, i);
@@ -89,7 +89,7 @@ static bool trusted(const struct tls_facts *facts)
 }
 
 /* Issuers of what is already there, of these, and so on, as far as the pool and our own chain know them. */
-static STACK_OF(X509) *extended_chain(const struct tls_session *session, const STACK_OF(X509) *presented)
+static STACK_OF(X509) * extended_chain(const struct tls_session *session, const STACK_OF(X509) * presented)
 {
     STACK_OF(X509) *chain = sk_X509_new_null();
     if (!chain || !X509_add_certs(chain, (STACK_OF(X509) *)presented, X509_ADD_FLAG_UP_REF) ||
@@ -103,8 +103,9 @@ static STACK_OF(X509) *extended_chain(const struct tls_session *session, const S
     return chain;
 }
 
-/* A certificate whose extensions contradict themselves issues nothing and has no issuer: OpenSSL says only the latter. */
-static void note_malformed(struct tls_facts *facts, const STACK_OF(X509) *presented)
+/* A certificate whose extensions contradict themselves issues nothing and has no issuer: OpenSSL says only the latter.
+ */
+static void note_malformed(struct tls_facts *facts, const STACK_OF(X509) * presented)
 {
     for (int i = 0; i < sk_X509_num(presented) && i <= TLS_DEPTH_MAX; i++) {
         if (X509_get_extension_flags(sk_X509_value(presented, i)) & EXFLAG_INVALID)
@@ -120,7 +121,7 @@ static int note_trust(int ok, X509_STORE_CTX *store)
 }
 
 /* The first certificate of a chain that was not presented and is no root: what the peer should have sent. */
-static void name_missing(struct tls_session *session, const STACK_OF(X509) *built, const STACK_OF(X509) *presented)
+static void name_missing(struct tls_session *session, const STACK_OF(X509) * built, const STACK_OF(X509) * presented)
 {
     struct tls_result *result = tls_session_result(session);
     for (int i = 0; result && i < sk_X509_num(built); i++) {
@@ -137,8 +138,7 @@ static void verify_again(struct tls_session *session, X509_STORE_CTX *first)
     const STACK_OF(X509) *presented = X509_STORE_CTX_get0_untrusted(first);
     STACK_OF(X509) *chain = extended_chain(session, presented);
     X509_STORE_CTX *store = chain ? X509_STORE_CTX_new() : NULL;
-    if (store &&
-        X509_STORE_CTX_init(store, session->trust->store, X509_STORE_CTX_get0_cert(first), chain) == 1) {
+    if (store && X509_STORE_CTX_init(store, session->trust->store, X509_STORE_CTX_get0_cert(first), chain) == 1) {
         X509_STORE_CTX_set_default(store, "ssl_server");
         X509_STORE_CTX_set_depth(store, TLS_DEPTH_MAX);
         X509_STORE_CTX_set_verify_cb(store, note_trust);
@@ -154,7 +154,7 @@ static void verify_again(struct tls_session *session, X509_STORE_CTX *first)
  * RFC 7469 section 2.6: a pin holds when it is in the chain as validated; what the peer merely sent along does not
  * count.
  */
-static bool pinned(struct tls_session *session, const STACK_OF(X509) *built)
+static bool pinned(struct tls_session *session, const STACK_OF(X509) * built)
 {
     const struct conf_trust *conf = session->target->conf;
     struct tls_pool *pool = session->trust->pool;
@@ -192,7 +192,7 @@ static void record_chain(struct tls_session *session, X509_STORE_CTX *store)
 }
 
 /* The earliest end that matters: of the chain as built, without its root. */
-static void note_end(struct tls_session *session, const STACK_OF(X509) *built)
+static void note_end(struct tls_session *session, const STACK_OF(X509) * built)
 {
     struct tls_result *result = tls_session_result(session);
     for (int i = 0; result && i < sk_X509_num(built); i++) {
@@ -251,7 +251,7 @@ static void check_identity(struct tls_session *session, X509_STORE_CTX *store)
         session->facts.pin_wrong = !pinned(session, X509_STORE_CTX_get0_chain(store));
 }
 
-static void remember_intermediates(struct tls_session *session, const STACK_OF(X509) *built)
+static void remember_intermediates(struct tls_session *session, const STACK_OF(X509) * built)
 {
     for (int i = 1; i < sk_X509_num(built) - 1; i++)
         tls_pool_add(session->trust->pool, sk_X509_value(built, i));

@@ -9,17 +9,17 @@
 
 #include "collect/tls.h"
 
-#define TLS_DEPTH_MAX 10               /* certificates between leaf and root */
-#define TLS_CHAIN_OCTETS (128 * 1024)  /* of one Certificate message */
-#define TLS_INPUT_OCTETS (256 * 1024)  /* before a session is open */
-#define TLS_NAMES_MAX 10000            /* of one certificate; those beyond do not match */
+#define TLS_DEPTH_MAX    10           /* certificates between leaf and root */
+#define TLS_CHAIN_OCTETS (128 * 1024) /* of one Certificate message */
+#define TLS_INPUT_OCTETS (256 * 1024) /* before a session is open */
+#define TLS_NAMES_MAX    10000        /* of one certificate; those beyond do not match */
 
 /*
  * What the profiles of one shard share: intermediates of chains that verified, and the records of certificates that
  * were decoded before. Both bounded; counted references, one thread.
  */
 #define TLS_POOL_MAX 1024
-#define TLS_RECORDS 1024
+#define TLS_RECORDS  1024
 
 struct tls_record {
     uint8_t sha256[32];
@@ -47,7 +47,7 @@ bool tls_pool_fingerprint(struct tls_pool *pool, X509 *certificate, uint8_t out[
 void tls_pool_add(struct tls_pool *pool, X509 *certificate);
 
 /* tls_pool_issuers(pool, certificate, out): pushes those that may have issued it to `out`, each with a reference. */
-void tls_pool_issuers(const struct tls_pool *pool, X509 *certificate, STACK_OF(X509) *out);
+void tls_pool_issuers(const struct tls_pool *pool, X509 *certificate, STACK_OF(X509) * out);
 
 /* tls_pool_record(pool, certificate, out): what is told of a certificate, decoded once. */
 void tls_pool_record(struct tls_pool *pool, X509 *certificate, struct observation_certificate *out);
@@ -56,7 +56,7 @@ struct tls_trust {
     SSL_CTX *context;
     X509_STORE *store;
     BIO_METHOD *transport;
-    STACK_OF(X509) *chain; /* intermediates of our own certificate */
+    STACK_OF(X509) * chain; /* intermediates of our own certificate */
     struct tls_pool *pool;
     bool has_certificate;
     int64_t own_begin, own_end; /* of our certificate, wall microseconds */
@@ -70,7 +70,7 @@ struct tls_material {
     bool revocation; /* CRLs are in the store */
     X509 *certificate;
     EVP_PKEY *key;
-    STACK_OF(X509) *chain;
+    STACK_OF(X509) * chain;
     int tls_min;
 };
 /* tls_trust_build(material, problem): `problem` non-empty makes every session end in it. NULL without memory. */
@@ -86,8 +86,8 @@ struct tls_session {
     size_t received; /* octets */
     int write_errno; /* a send failed; what the peer said before is still read */
     int read_errno;
-    bool at_end;     /* the peer's FIN was read */
-    bool shut;       /* no close_notify may be sent any more */
+    bool at_end;               /* the peer's FIN was read */
+    bool shut;                 /* no close_notify may be sent any more */
     struct tls_result *result; /* made when there is something to put in */
 };
 

@@ -1,14 +1,15 @@
 /*
- * What a TLS probe costs by collect/tls.h: COUNT sessions, at most FLIGHT at a time, each a full handshake with the chain
- * and the name verified, both certificates recorded and one more reading until the session ticket. Prints one line of
- * JSON: {"probes":N,"ok":N,"seconds":S,"cpu_ms_per_probe":C}. The CPU time is that of this process, user and system.
+ * What a TLS probe costs by collect/tls.h: COUNT sessions, at most FLIGHT at a time, each a full handshake with the
+ * chain and the name verified, both certificates recorded and one more reading until the session ticket. Prints one
+ * line of JSON: {"probes":N,"ok":N,"seconds":S,"cpu_ms_per_probe":C}. The CPU time is that of this process, user and
+ * system.
  *
  *   tests/bench/bench_tls ADDRESS PORT NAME CA-FILE COUNT FLIGHT [CERTIFICATE KEY]
  *
  * To compare: run a server such as nginx on another core, and in turns, five times and more,
  *   taskset -c 0 tests/bench/bench_tls 127.0.0.1 8443 a.example.test cas.pem 2000 32
  *   taskset -c 0 openssl s_time -new -time 3 -connect 127.0.0.1:8443 -CAfile cas.pem -verify 5   (CPU by time(1))
- * with the root among the system's CAs in cas.pem, and take medians. s_time does not close; -www is not needed.
+ * with the root among the CAs of the system in cas.pem, and take medians.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -89,7 +90,8 @@ static void start(struct bench *bench)
     visit->descriptor = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (visit->descriptor < 0)
         fatal("socket");
-    if (connect(visit->descriptor, (struct sockaddr *)&bench->address, sizeof bench->address) != 0 && errno != EINPROGRESS)
+    if (connect(visit->descriptor, (struct sockaddr *)&bench->address, sizeof bench->address) != 0 &&
+        errno != EINPROGRESS)
         fatal("connect");
     visit->session = tls_start(bench->trust, visit->descriptor, &bench->target);
     if (!visit->session || sd_event_add_io(bench->loop, &visit->source, visit->descriptor, EPOLLOUT, ready, visit) < 0)
@@ -110,10 +112,19 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: bench_tls ADDRESS PORT NAME CA-FILE COUNT FLIGHT [CERTIFICATE KEY]\n");
         return 2;
     }
-    struct conf_trust conf = {.name = "bench", .ca_file = argv[4], .ca_dir = "", .crl_file = "", .tls_min = 0x0303,
-                              .certificate = argc == 9 ? argv[7] : "", .key = argc == 9 ? argv[8] : ""};
-    struct bench bench = {.target = {.sni = argv[3], .identity = TLS_IDENTITY_HOST, .verify_name = argv[3], .alpn = "",
-                                     .expiry_days = 1, .conf = &conf},
+    struct conf_trust conf = {.name = "bench",
+                              .ca_file = argv[4],
+                              .ca_dir = "",
+                              .crl_file = "",
+                              .tls_min = 0x0303,
+                              .certificate = argc == 9 ? argv[7] : "",
+                              .key = argc == 9 ? argv[8] : ""};
+    struct bench bench = {.target = {.sni = argv[3],
+                                     .identity = TLS_IDENTITY_HOST,
+                                     .verify_name = argv[3],
+                                     .alpn = "",
+                                     .expiry_days = 1,
+                                     .conf = &conf},
                           .address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(argv[2]))},
                           .count = strtoul(argv[5], NULL, 10)};
     unsigned long flight = strtoul(argv[6], NULL, 10);

@@ -108,13 +108,13 @@ static json_t *facts_json(const struct tls_facts *facts)
 {
     json_t *errors = json_array();
     for (size_t i = 0; i < facts->error_count; i++)
-        json_array_append_new(errors, json_pack("[i, i, i]", facts->errors[i].code, facts->errors[i].depth,
-                                                facts->errors[i].presented));
-    return json_pack("{s:i, s:b, s:i, s:i, s:b, s:b, s:b, s:I, s:i, s:b, s:i, s:b, s:o}", "phase", facts->phase, "failed",
-                     facts->failed, "alert", facts->first_alert, "own_alert", facts->own_alert, "asked",
+        json_array_append_new(
+            errors, json_pack("[i, i, i]", facts->errors[i].code, facts->errors[i].depth, facts->errors[i].presented));
+    return json_pack("{s:i, s:b, s:i, s:i, s:b, s:b, s:b, s:I, s:i, s:b, s:i, s:b, s:o}", "phase", facts->phase,
+                     "failed", facts->failed, "alert", facts->first_alert, "own_alert", facts->own_alert, "asked",
                      facts->certificate_asked, "sent", facts->certificate_sent, "answered", facts->answered, "library",
-                     (json_int_t)(facts->library & 0xffffff), "errno", facts->errno_value, "end", facts->end_of_file, "octets",
-                     (int)facts->first_count, "server_hello", facts->server_hello, "errors", errors);
+                     (json_int_t)(facts->library & 0xffffff), "errno", facts->errno_value, "end", facts->end_of_file,
+                     "octets", (int)facts->first_count, "server_hello", facts->server_hello, "errors", errors);
 }
 
 static void print_result(const struct tls_result *result, enum tls_phase phase)
@@ -124,14 +124,14 @@ static void print_result(const struct tls_result *result, enum tls_phase phase)
     text_hex(sha256, sizeof sha256, result->chain_sha256, sizeof result->chain_sha256);
     for (size_t i = 0; i < result->certificate_count; i++)
         json_array_append_new(chain, certificate_json(&result->certificates[i]));
-    json_t *all = json_pack("{s:s, s:i, s:s, s:s, s:s, s:s, s:i, s:b, s:o, s:s, s:s, s:s, s:b, s:s, s:o, s:o}", "reason",
-                            reason_name(result->reason), "code", (int)result->reason, "detail", result->detail, "version",
-                            result->version, "cipher", result->cipher, "group", result->group, "verify_error",
-                            result->verify_error, "client_certificate_accepted", result->client_certificate_accepted,
-                            "not_after", time_json(result->not_after), "certificate_reason",
-                            reason_name(result->certificate_reason), "name_reason", reason_name(result->name_reason),
-                            "client_reason", reason_name(result->client_reason), "open", phase == TLS_OPEN, "chain_sha256",
-                            sha256, "facts", facts_json(&result->facts), "certificates", chain);
+    json_t *all = json_pack(
+        "{s:s, s:i, s:s, s:s, s:s, s:s, s:i, s:b, s:o, s:s, s:s, s:s, s:b, s:s, s:o, s:o}", "reason",
+        reason_name(result->reason), "code", (int)result->reason, "detail", result->detail, "version", result->version,
+        "cipher", result->cipher, "group", result->group, "verify_error", result->verify_error,
+        "client_certificate_accepted", result->client_certificate_accepted, "not_after", time_json(result->not_after),
+        "certificate_reason", reason_name(result->certificate_reason), "name_reason", reason_name(result->name_reason),
+        "client_reason", reason_name(result->client_reason), "open", phase == TLS_OPEN, "chain_sha256", sha256, "facts",
+        facts_json(&result->facts), "certificates", chain);
     char *text = json_dumps(all, JSON_COMPACT);
     puts(text ? text : "null");
     fflush(stdout);
@@ -171,7 +171,9 @@ static void add_pin(struct conf_trust *conf, const char *hex)
 
 static enum tls_identity identity(const char *word)
 {
-    return strcmp(word, "sip") == 0 ? TLS_IDENTITY_SIP : strcmp(word, "xmpp") == 0 ? TLS_IDENTITY_XMPP : TLS_IDENTITY_HOST;
+    return strcmp(word, "sip") == 0    ? TLS_IDENTITY_SIP
+           : strcmp(word, "xmpp") == 0 ? TLS_IDENTITY_XMPP
+                                       : TLS_IDENTITY_HOST;
 }
 
 static int self_test(void)
@@ -189,15 +191,20 @@ int main(int argc, char **argv)
 {
     enum { CA = 256, CA_DIR, CRL, CERT, KEY, MIN, PIN, IDENTITY, ALPN, EXPIRY, TIMEOUT, AFTER, SPOKEN, SAY, SELF_TEST };
     static const struct option names[] = {
-        {"ca", 1, NULL, CA},           {"ca-dir", 1, NULL, CA_DIR},  {"crl", 1, NULL, CRL},
-        {"cert", 1, NULL, CERT},       {"key", 1, NULL, KEY},        {"min", 1, NULL, MIN},
-        {"pin", 1, NULL, PIN},         {"identity", 1, NULL, IDENTITY}, {"alpn", 1, NULL, ALPN},
-        {"expiry", 1, NULL, EXPIRY},   {"timeout", 1, NULL, TIMEOUT}, {"after", 1, NULL, AFTER},
-        {"spoken", 0, NULL, SPOKEN},   {"say", 1, NULL, SAY},        {"self-test", 0, NULL, SELF_TEST},
+        {"ca", 1, NULL, CA},         {"ca-dir", 1, NULL, CA_DIR},     {"crl", 1, NULL, CRL},
+        {"cert", 1, NULL, CERT},     {"key", 1, NULL, KEY},           {"min", 1, NULL, MIN},
+        {"pin", 1, NULL, PIN},       {"identity", 1, NULL, IDENTITY}, {"alpn", 1, NULL, ALPN},
+        {"expiry", 1, NULL, EXPIRY}, {"timeout", 1, NULL, TIMEOUT},   {"after", 1, NULL, AFTER},
+        {"spoken", 0, NULL, SPOKEN}, {"say", 1, NULL, SAY},           {"self-test", 0, NULL, SELF_TEST},
         {NULL, 0, NULL, 0},
     };
     struct options options = {
-        .conf = {.name = "test", .ca_file = "", .ca_dir = "", .crl_file = "", .certificate = "", .key = "",
+        .conf = {.name = "test",
+                 .ca_file = "",
+                 .ca_dir = "",
+                 .crl_file = "",
+                 .certificate = "",
+                 .key = "",
                  .tls_min = 0x0303},
         .target = {.identity = TLS_IDENTITY_HOST, .alpn = "", .conf = &options.conf},
         .timeout = 5000,
@@ -206,22 +213,52 @@ int main(int argc, char **argv)
     int option;
     while ((option = getopt_long(argc, argv, "", names, NULL)) != -1) {
         switch (option) {
-        case CA: options.conf.ca_file = optarg; break;
-        case CA_DIR: options.conf.ca_dir = optarg; break;
-        case CRL: options.conf.crl_file = optarg; break;
-        case CERT: options.conf.certificate = optarg; break;
-        case KEY: options.conf.key = optarg; break;
-        case MIN: options.conf.tls_min = strcmp(optarg, "1.3") == 0 ? 0x0304 : 0x0303; break;
-        case PIN: add_pin(&options.conf, optarg); break;
-        case IDENTITY: options.target.identity = identity(optarg); break;
-        case ALPN: options.target.alpn = optarg; break;
-        case EXPIRY: options.target.expiry_days = (uint32_t)strtoul(optarg, NULL, 10); break;
-        case TIMEOUT: options.timeout = (int)strtol(optarg, NULL, 10); break;
-        case AFTER: options.after = (int)strtol(optarg, NULL, 10); break;
-        case SPOKEN: options.target.spoken = true; break;
-        case SAY: options.say = optarg; break;
-        case SELF_TEST: return self_test();
-        default: return 2;
+        case CA:
+            options.conf.ca_file = optarg;
+            break;
+        case CA_DIR:
+            options.conf.ca_dir = optarg;
+            break;
+        case CRL:
+            options.conf.crl_file = optarg;
+            break;
+        case CERT:
+            options.conf.certificate = optarg;
+            break;
+        case KEY:
+            options.conf.key = optarg;
+            break;
+        case MIN:
+            options.conf.tls_min = strcmp(optarg, "1.3") == 0 ? 0x0304 : 0x0303;
+            break;
+        case PIN:
+            add_pin(&options.conf, optarg);
+            break;
+        case IDENTITY:
+            options.target.identity = identity(optarg);
+            break;
+        case ALPN:
+            options.target.alpn = optarg;
+            break;
+        case EXPIRY:
+            options.target.expiry_days = (uint32_t)strtoul(optarg, NULL, 10);
+            break;
+        case TIMEOUT:
+            options.timeout = (int)strtol(optarg, NULL, 10);
+            break;
+        case AFTER:
+            options.after = (int)strtol(optarg, NULL, 10);
+            break;
+        case SPOKEN:
+            options.target.spoken = true;
+            break;
+        case SAY:
+            options.say = optarg;
+            break;
+        case SELF_TEST:
+            return self_test();
+        default:
+            return 2;
         }
     }
     if (optind == argc || (argc - optind) % 4 != 0) {

@@ -8,7 +8,8 @@
 static X509 *certificate_of(GENERAL_NAMES *names)
 {
     X509 *made = X509_new();
-    X509_NAME_add_entry_by_txt(X509_get_subject_name(made), "CN", MBSTRING_ASC, (const unsigned char *)"cn.test", -1, -1, 0);
+    X509_NAME_add_entry_by_txt(X509_get_subject_name(made), "CN", MBSTRING_ASC, (const unsigned char *)"cn.test", -1,
+                               -1, 0);
     if (names)
         cr_assert(X509_add1_ext_i2d(made, NID_subject_alt_name, names, 0, X509V3_ADD_DEFAULT));
     GENERAL_NAMES_free(names);
@@ -79,7 +80,12 @@ static const struct {
     {"DNS:a.*.test", TLS_IDENTITY_HOST, "a.p.test", false},
     {"DNS:*.p.test", TLS_IDENTITY_HOST, "xn--bcher-kva.p.test", true},
     {"DNS:xn--bcher-kva.test", TLS_IDENTITY_HOST, "xn--bcher-kva.test", true},
-    {"DNS:b\xc3\xbc" "cher.test", TLS_IDENTITY_HOST, "b\xc3\xbc" "cher.test", false},
+    {"DNS:b\xc3\xbc"
+     "cher.test",
+     TLS_IDENTITY_HOST,
+     "b\xc3\xbc"
+     "cher.test",
+     false},
     {"DNS:192.0.2.1", TLS_IDENTITY_HOST, "192.0.2.1", false},
     {"URI:sip:a.test", TLS_IDENTITY_HOST, "a.test", false},
     {"", TLS_IDENTITY_HOST, "cn.test", false},
@@ -174,7 +180,10 @@ Test(tls_name, an_extension_twice_or_broken_matches_nothing)
     X509_free(made);
     made = certificate_of(parse("DNS:a.test"));
     ASN1_OCTET_STRING *data = X509_EXTENSION_get_data(X509_get_ext(made, 0));
-    cr_assert(ASN1_STRING_set(data, "\x30\x7f\x82\x06" "a.test", 10));
+    cr_assert(ASN1_STRING_set(data,
+                              "\x30\x7f\x82\x06"
+                              "a.test",
+                              10));
     cr_expect_not(tls_name_matches(made, TLS_IDENTITY_HOST, "a.test"));
     X509_free(made);
 }

@@ -32,7 +32,7 @@
 #define FIRST_DELAY      (CLOCK_SECOND / 4)
 #define ANSWER_SECONDS   60   /* a Notify that is not answered within is lost with its link */
 #define AGENTX_NOTIFY    12   /* RFC 2741, 6.1 */
-#define AGENTX_VERSION   0xc0 /* how the library tells AgentX from the versions of SNMP */
+#define AGENTX_VERSION_1 0xc1 /* how the library tells AgentX from the versions of SNMP */
 
 /* Exported by libnetsnmpagent without a public prototype. */
 int subagent_open_master_session(void);
@@ -67,7 +67,7 @@ static int on_session(int major, int minor, void *argument, void *context)
 {
     (void)major, (void)minor, (void)context;
     netsnmp_session *session = argument;
-    if (session->version == AGENTX_VERSION) {
+    if (session->version == AGENTX_VERSION_1) {
         session->timeout = EXCHANGE_TIMEOUT;
         session->retries = 0;
     }

@@ -196,12 +196,16 @@ AGES = {"1.1": {3, 7}, "1.2": {11}, "1.3.1": {10}, "1.4.1": {10, 12, 14, 16}, "1
         "1.7.1": {15, 17}, "1.8.1": {17}, "1.10.1": {11, 13}, "1.11.1": {22, 24}}
 LEFT = {"1.2": {13}, "1.4.1": {18}, "1.7.1": {31}, "1.8.1": {11}}
 
+NOT_BEFORE = "Hex-STRING: 07 EA 01 01 00 00 00 00 2B 00 00"  # serve's certificates: a date that does not move
+
 
 def moving(name, value):
     rest = name[len(ROOT) + 1:]
     table, column = re.match(r"(1\.[12]|1\.\d+\.1)\.(\d+)", rest).groups()
     if value.startswith("Timeticks:"):
         return "TICKS"
+    if value == NOT_BEFORE:
+        return value
     if value.startswith("Hex-STRING: 07 ") and len(value) == len("Hex-STRING:") + 3 * 11:
         return "DATE"
     if int(column) in AGES.get(table, ()) and value != "Gauge32: 4294967295":

@@ -349,8 +349,8 @@ static void complete_facts(struct tls_session *session)
     const struct tls_trust *trust = session->trust;
     if (!facts->failed && session->phase == TLS_OPEN)
         facts->phase = TLS_OPEN;
-    facts->server_hello = facts->first_count >= 6 && facts->first[0] == SSL3_RT_HANDSHAKE &&
-                          facts->first[5] == SSL3_MT_SERVER_HELLO;
+    facts->server_hello =
+        facts->first_count >= 6 && facts->first[0] == SSL3_RT_HANDSHAKE && facts->first[5] == SSL3_MT_SERVER_HELLO;
     /* libssl has chosen how to sign only when it found our certificate fit for what the peer asked */
     int scheme;
     facts->certificate_sent = session->ssl && facts->certificate_asked && trust->has_certificate &&

@@ -7,7 +7,7 @@
 set -eu
 
 build='gcc libc6-dev make autoconf automake pkg-config libsnmp-dev libcurl4-openssl-dev libconfig-dev libc-ares-dev
-    libssl-dev libjansson-dev libsystemd-dev'
+    libssl-dev libidn2-dev libjansson-dev libsystemd-dev'
 demo='snmp snmptrapd knot kamailio kamailio-tls-modules nginx-light openssl python3 python3-cryptography'
 test="$demo libcriterion-dev python3-pytest knot-dnsutils snmpd unbound prosody tinyproxy iproute2 nftables util-linux
     procps clang libclang-rt-14-dev valgrind smitools faketime"
@@ -96,15 +96,15 @@ why=
 for argument; do
     case $argument in
     --print) print=yes ;;
-    build) wanted="$wanted $build" why="$why, build" ;;
-    demo) wanted="$wanted $demo" why="$why, demonstrate" ;;
-    test) wanted="$wanted $test" why="$why, test" ;;
-    bench) wanted="$wanted $bench" why="$why, measure" ;;
+    build) wanted="$wanted $build" why="$why and build" ;;
+    demo) wanted="$wanted $demo" why="$why and demonstrate" ;;
+    test) wanted="$wanted $test" why="$why and test" ;;
+    bench) wanted="$wanted $bench" why="$why and measure" ;;
     *) fail "there is no set \"$argument\": build, demo, test, bench" ;;
     esac
 done
 [ -n "$wanted" ] || fail "usage: tests/packages.sh [--print] build|demo|test|bench..."
-why=${why#, }
+why=${why# and }
 
 if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
     fail "this system has no apt-get. The packages' names on Debian 12 are:" $wanted
@@ -127,7 +127,7 @@ fi
 if [ "$(id -u)" != 0 ] && ! command -v sudo >/dev/null; then
     fail "packages are missing, and neither am I root nor is there sudo. As root: apt-get install --no-install-recommends $missing"
 fi
-echo "Installing with apt-get, needed to $why fedwarden: $missing"
+echo "Installing with apt-get, to $why fedwarden (services are neither started nor enabled): $missing"
 
 work=$(mktemp -d)
 forbidden=

@@ -10,6 +10,8 @@ start time as written there, so that another process that makes the same objects
 Nothing here needs root, and as root nothing changes its user: the folders are private and everything listens on
 loopback only.
 """
+import ctypes
+import ipaddress
 import os
 import pathlib
 import random
@@ -19,6 +21,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import threading
 import time
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
@@ -62,6 +65,13 @@ def wait_until(condition, seconds, step=0.05):
         if value or time.monotonic() >= end:
             return value
         time.sleep(step)
+
+
+def enter_namespace():
+    """Moves this process into a network namespace of its own, where only loopback is, up. Needs root."""
+    if ctypes.CDLL(None, use_errno=True).unshare(0x40000000) != 0:  # CLONE_NEWNET
+        raise LabError(f"no network namespace: {os.strerror(ctypes.get_errno())}; run the tests as root")
+    run("ip", "link", "set", "lo", "up")
 
 
 def accepts(address, port):
@@ -469,7 +479,7 @@ MIB_FOLDERS = (REPOSITORY / "mibs", REPOSITORY / "tests" / "demo" / "mibs")
 
 def mib_environment(folder):
     """For Net-SNMP's programs: readable names, and nothing written outside `folder`."""
-    return environment(MIBDIRS=":".join(map(str, MIB_FOLDERS)), MIBS="FEDWARDEN-MIB",
+    return environment(MIBDIRS=":".join(map(str, MIB_FOLDERS)), MIBS="FEDWARDEN-MIB:SNMPv2-MIB",
                        SNMP_PERSISTENT_DIR=str(pathlib.Path(folder) / "persistent"))
 
 
@@ -481,6 +491,15 @@ class Notification(dict):
         super().__init__(values)
         self.type = kind
         self.time = time.monotonic()
+
+
+def _readable(value):
+    """Net-SNMP shows octets that are no text, such as an InetAddress, as hexadecimal in quotes."""
+    octets = re.fullmatch(r'"((?:[0-9A-F]{2} ?)*)"', value)
+    if not octets:
+        return value
+    octets = bytes.fromhex(octets.group(1))
+    return str(ipaddress.ip_address(octets)) if len(octets) in (4, 16) else octets.hex()
 
 
 class SnmpTrapd(Server):
@@ -504,7 +523,7 @@ class SnmpTrapd(Server):
 
     def command(self):
         return ["snmptrapd", "-f", "-n", "-X", "-C", "-c", self.folder / "snmptrapd.conf", "-Lf", self.received,
-                "-OQS", f"udp:{self.address}:{self.port}"]
+                "-OQUS", f"udp:{self.address}:{self.port}"]
 
     def environment(self):
         return mib_environment(self.folder)
@@ -528,7 +547,7 @@ class SnmpTrapd(Server):
             for binding in line.split(self.SEPARATOR):
                 name, equals, value = binding.partition(" = ")
                 if equals:
-                    values[name.rpartition("::")[2].partition(".")[0]] = value.strip().strip('"')
+                    values[name.rpartition("::")[2].partition(".")[0]] = _readable(value)
             if "snmpTrapOID" in values:
                 self.notifications.append(Notification(values["snmpTrapOID"].rpartition("::")[2], values))
         return self.notifications
@@ -566,30 +585,60 @@ class Snmpd(Server):
         return udp_bound(self.address, self.port) and self.agentx.exists()
 
 
+class Manager(threading.Thread):
+    """Listens to what a daemon tells its service manager (sd_notify), as systemd does: without pause, since the daemon
+    would wait for a full socket. The lines stand in .told in the order of arrival."""
+
+    END = b"END"
+
+    def __init__(self, path):
+        super().__init__(daemon=True)
+        self.path = str(path)
+        self.told = []
+        pathlib.Path(path).unlink(missing_ok=True)
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(self.path)
+        self.start()
+
+    def run(self):
+        while True:
+            message = self.socket.recv(4096)
+            if message == self.END:
+                break
+            self.told += message.decode().splitlines()
+        self.socket.close()
+
+    def end(self):
+        """What was told before is in .told when this returns."""
+        if self.is_alive():
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+                sender.sendto(self.END, self.path)
+            self.join()
+
+
 class Fedwarden(Server):
-    """The program itself: `fedwarden run` with the text of a configuration; what it tells its service manager is in
-    .told, in the order of arrival."""
+    """The program itself: `fedwarden run` with the text of a configuration. .told: what its manager heard."""
 
     def __init__(self, folder, name, program, configuration, address="127.0.0.1", port=0):
         super().__init__(folder, name, address, port)
         self.program = program
         self.configuration = configuration
-        self.told = []
         self.manager = None
 
     @property
     def conf(self):
         return self.folder / "fedwarden.conf"
 
+    @property
+    def told(self):
+        return self.manager.told if self.manager else []
+
     def prepare(self):
         (self.folder / "state").mkdir(exist_ok=True)
         self.write("fedwarden.conf", self.configuration)
-        self.told = []
-        self._close()
-        address = self.folder / "manager"
-        address.unlink(missing_ok=True)
-        self.manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-        self.manager.bind(str(address))
+        if self.manager:
+            self.manager.end()
+        self.manager = Manager(self.folder / "manager")
 
     def command(self):
         return [self.program, "run", "-c", self.conf]
@@ -599,36 +648,22 @@ class Fedwarden(Server):
         return environment(NOTIFY_SOCKET=str(self.folder / "manager"),
                            SNMP_PERSISTENT_DIR=str(self.folder / "state"), **sanitizers)
 
-    def listen(self):
-        """Takes in what it told since; all lines so far."""
-        while self.manager:
-            try:
-                self.told += self.manager.recv(4096).decode().splitlines()
-            except BlockingIOError:
-                break
-        return self.told
-
     def ready(self):
-        return "READY=1" in self.listen()
+        return "READY=1" in self.told
 
     def stop(self):
         status = super().stop()
-        self.listen()
-        self._close()
+        if self.manager:
+            self.manager.end()
         return status
 
-    def _close(self):
-        if self.manager:
-            self.manager.close()
-            self.manager = None
-
-    def reload(self, configuration, seconds=10):
+    def reload(self, configuration, seconds=20):
         """SIGHUP with another text; returns when it says that it is done with it, good or bad."""
-        seen = len(self.listen())
+        seen = len(self.told)
         self.configuration = configuration
         self.write("fedwarden.conf", configuration)
         self.signal(signal.SIGHUP)
-        if not wait_until(lambda: "READY=1" in self.listen()[seen:], seconds):
+        if not wait_until(lambda: "READY=1" in self.told[seen:], seconds):
             raise LabError(f"{self.name} did not reload within {seconds} s:\n{self.tail()}")
 
 

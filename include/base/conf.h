@@ -64,6 +64,11 @@ struct conf_threshold {
     uint32_t clear;  /* successful walks in a row that clear; 0: only a quiet window clears */
 };
 
+struct conf_network {
+    struct address address; /* host bits are zero */
+    uint8_t prefix;         /* length in bits */
+};
+
 struct conf_partner {
     const char *name;    /* unique, at most CONF_NAME_MAX octets */
     uint32_t index;      /* of the MIB; 0: allocated by the ledger */
@@ -85,6 +90,8 @@ struct conf_partner {
     const char *expected[CONF_EXPECTED_MAX]; /* "host:port" of SRV or MX targets, or addresses; empty: not compared */
     size_t allowed_count;
     const char *allowed[CONF_EXPECTED_MAX]; /* domains outside `domain` that SRV targets may lie in; "*" any */
+    size_t network_count;
+    struct conf_network *networks; /* from which it connects to us, besides the addresses of its own records */
     const char *contact;
     bool enabled;
     enum conf_families families;
@@ -135,6 +142,30 @@ struct conf_collectors {
     struct conf_budget budget;
 };
 
+/* What this edge is, so that the same line can be told to be event 2, 3 or 4. */
+struct conf_edge {
+    size_t network_count;
+    struct conf_network *networks; /* own: what comes from there is event 4 */
+    size_t domain_count;
+    const char **domains; /* own, as conf_hostname writes them */
+    size_t port_count;
+    uint16_t *ports; /* own listening ports: a TLS failure on one of them is inbound */
+    uint32_t sources_max; /* rows of the source table, 16 to 65536 */
+};
+
+/* One log to follow. Exactly one of file and journal is used. */
+struct conf_feed {
+    const char *name;   /* unique */
+    const char *file;   /* path; the last component may be a pattern of fnmatch(3); "" none */
+    bool journal;       /* systemd's journal */
+    const char *unit;       /* filters of the journal, "" none */
+    const char *identifier; /* SYSLOG_IDENTIFIER */
+    int priority;           /* this and more urgent, 0 to 7 */
+    const char *preset; /* path of the preset, found in conf_presets_dir() when it was only a name */
+    const char *head;   /* name of the record head; "" the preset's heads are tried until one fits */
+    bool enabled;
+};
+
 struct conf {
     const char *path; /* of the file; "" when made without one */
     int64_t loaded;   /* wall microseconds */
@@ -149,6 +180,9 @@ struct conf {
     struct conf_partner *partners;
     const uint32_t *partner_order; /* positions in the order of names; NULL: conf_partner_find looks at each */
     struct conf_threshold thresholds[EVENT_COUNT]; /* per event, for what has no partner */
+    struct conf_edge edge;
+    size_t feed_count;
+    struct conf_feed *feeds;
 };
 
 /* One thing that is wrong. */
@@ -187,6 +221,16 @@ void conf_free(struct conf *conf);
 /* conf_error_text(error, out, size): "fedwarden.conf:41: partners[3].trust: no trust profile ..." */
 void conf_error_text(const struct conf_error *error, char *out, size_t size);
 void conf_errors_clear(struct conf_errors *errors);
+
+/*
+ * conf_partner_at(conf, domain, address): who a line of a log is about: the partner with that domain or a domain above
+ * it, else the one with a configured address or network that holds `address` (NULL or ADDRESS_UNKNOWN: not known), the
+ * longest prefix first; -1 when nobody. Any thread.
+ * conf_is_own(conf, address): whether it lies in one of the edge's own networks.
+ */
+long conf_partner_at(const struct conf *conf, const char *domain, const struct address *address);
+bool conf_is_own(const struct conf *conf, const struct address *address);
+bool network_holds(const struct conf_network *network, const struct address *address);
 
 /* conf_partner_find(conf, name): position in conf->partners, or -1. */
 long conf_partner_find(const struct conf *conf, const char *name);

@@ -11,6 +11,7 @@
  */
 
 #include <assert.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/reason.h"
@@ -23,7 +24,10 @@ enum observation_kind {
     OBSERVATION_PROBE = 1,   /* the result of one lookup or one endpoint */
     OBSERVATION_CERTIFICATE, /* one certificate of the chain that an endpoint presented */
     OBSERVATION_WALK,        /* a walk has ended; its verdict */
+    OBSERVATION_EVENT,       /* one or more failures that the edge saw and a feed read */
 };
+
+#define OBSERVATION_NO_PARTNER UINT32_MAX
 
 /* What a probe looks at; with target, address and port it is the identity of a row of fedwProbeTable. */
 enum probe_kind {
@@ -92,15 +96,38 @@ struct observation_walk {
     uint32_t endpoints_ok;
 };
 
+/*
+ * What the edge's own logs, an inbox or the acceptor tell. Text is chosen by attackers: printable, one line, cut. Who it
+ * was is settled by the ledger, which knows the addresses that the probes resolved: `partner` of the observation if the
+ * feed could tell, else the domain, else the address.
+ */
+struct observation_event {
+    enum event event;    /* as the rule says; with by_source only a hint */
+    bool by_source;      /* the same wording is event 4 from the own network, 3 from a partner, 2 from elsewhere */
+    enum reason reason;
+    uint32_t count;      /* failures that this stands for, at least 1 */
+    struct address address; /* of the remote; ADDRESS_UNKNOWN where the product does not tell */
+    uint16_t port;          /* 0 unknown */
+    char domain[OBSERVATION_NAME]; /* federated domain or peer that it is about, "" unknown */
+    char target[OBSERVATION_NAME]; /* what was asked for: the domain of the recipient, the name of a query; "" none */
+    char user[64];
+    char subject[128]; /* of the certificate that was shown */
+    char issuer[128];
+    char serial[48];   /* hexadecimal, most significant octet first */
+    char rule[48];     /* "kamailio/tls-accept", or the name of the inbox */
+    char detail[OBSERVATION_DETAIL];
+};
+
 struct observation {
     enum observation_kind kind;
-    uint32_t partner; /* position in conf->partners */
+    uint32_t partner; /* position in conf->partners; OBSERVATION_NO_PARTNER only with OBSERVATION_EVENT */
     int64_t wall;     /* clock_wall() at the result */
     int64_t run;      /* clock_run() at the result */
     union {
         struct observation_probe probe;
         struct observation_certificate certificate;
         struct observation_walk walk;
+        struct observation_event event;
     };
 };
 

@@ -22,9 +22,9 @@
 #include "collect/tls.h"
 
 #define STATUS_UNKNOWN 3
-#define A_HANDFUL 5          /* partners up to which there is no progress bar */
-#define BAR_CELLS 24
-#define BAR_PAUSE 100000     /* microseconds between two pictures of it */
+#define A_HANDFUL      5 /* partners up to which there is no progress bar */
+#define BAR_CELLS      24
+#define BAR_PAUSE      100000 /* microseconds between two pictures of it */
 
 enum output { OUTPUT_TEXT, OUTPUT_JSON, OUTPUT_NAGIOS };
 
@@ -79,7 +79,8 @@ static void draw_bar(struct check *check)
     if (!check->bar || check->done == 0 || (check->drawn && now - check->drawn < BAR_PAUSE))
         return;
     check->drawn = now;
-    int64_t seconds = (now - check->begun) * (int64_t)(check->count - check->done) / (int64_t)check->done / CLOCK_SECOND;
+    int64_t seconds =
+        (now - check->begun) * (int64_t)(check->count - check->done) / (int64_t)check->done / CLOCK_SECOND;
     size_t full = check->done * BAR_CELLS / check->count;
     fputs("\r[", stderr);
     for (size_t i = 0; i < BAR_CELLS; i++)
@@ -146,8 +147,7 @@ static void walk_done(void *context, struct walk *walk)
 
 static void start_more(struct check *check)
 {
-    while (check->started < check->count &&
-           check->started - check->done < (size_t)check->conf->collectors.in_flight) {
+    while (check->started < check->count && check->started - check->done < (size_t)check->conf->collectors.in_flight) {
         struct running *running = malloc(sizeof *running);
         if (!running)
             abort();
@@ -343,11 +343,13 @@ static int set_protocol(struct check *check, const char *name)
 /* -1: go on; otherwise the exit status. */
 static int read_options(struct check *check, int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'}, {"protocol", required_argument, NULL, 'p'},
-        {"json", no_argument, NULL, OPTION_JSON}, {"nagios", no_argument, NULL, OPTION_NAGIOS},
-        {"verbose", no_argument, NULL, 'v'},      {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+                                            {"protocol", required_argument, NULL, 'p'},
+                                            {"json", no_argument, NULL, OPTION_JSON},
+                                            {"nagios", no_argument, NULL, OPTION_NAGIOS},
+                                            {"verbose", no_argument, NULL, 'v'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {NULL, 0, NULL, 0}};
     const char *protocol = NULL;
     int option;
     while ((option = getopt_long(argc, argv, "c:p:vh", options, NULL)) != -1) {

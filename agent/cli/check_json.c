@@ -1,4 +1,5 @@
-/* The members of these objects are a contract with what reads them: every one is always there, none changes its type. */
+/* The members of these objects are a contract with what reads them: every one is always there, none changes its type.
+ */
 #include "cli/check.h"
 
 #include <jansson.h>
@@ -32,8 +33,8 @@ static json_int_t milliseconds(uint32_t microseconds)
 
 static json_t *rcode(int code)
 {
-    static const char *const names[] = {"NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED",
-                                        "YXDOMAIN", "YXRRSET", "NXRRSET", "NOTAUTH", "NOTZONE"};
+    static const char *const names[] = {"NOERROR",  "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED",
+                                        "YXDOMAIN", "YXRRSET", "NXRRSET",  "NOTAUTH",  "NOTZONE"};
     char number[32];
     if (code < 0)
         return text("");
@@ -94,7 +95,8 @@ static json_t *certificate_object(const struct observation_certificate *certific
     set(object, "sha256", text(sha256));
     set(object, "not_before", text(clock_text(certificate->not_before, time, sizeof time)));
     set(object, "not_after", text(clock_text(certificate->not_after, time, sizeof time)));
-    if (certificate->reason != REASON_NONE && json_array_append_new(errors, text(reason_name(certificate->reason))) != 0)
+    if (certificate->reason != REASON_NONE &&
+        json_array_append_new(errors, text(reason_name(certificate->reason))) != 0)
         abort();
     set(object, "errors", errors);
     return object;

@@ -27,8 +27,10 @@ static const char *colour(const struct check_style *style, const char *code)
 
 static const char *health_colour(const struct check_style *style, enum health health)
 {
-    static const char *const codes[] = {[HEALTH_OK] = "\033[32m", [HEALTH_WARNING] = "\033[33m",
-                                        [HEALTH_CRITICAL] = "\033[1;31m", [HEALTH_UNKNOWN] = "\033[35m"};
+    static const char *const codes[] = {[HEALTH_OK] = "\033[32m",
+                                        [HEALTH_WARNING] = "\033[33m",
+                                        [HEALTH_CRITICAL] = "\033[1;31m",
+                                        [HEALTH_UNKNOWN] = "\033[35m"};
     return colour(style, codes[health]);
 }
 
@@ -41,10 +43,12 @@ static const char *health_word(enum health health)
 
 static void print_mark(FILE *out, enum step_state state, enum reason reason, const struct check_style *style)
 {
-    const char *mark = state == STEP_OK ? (style->utf8 ? "\u2713" : "+")
-                       : state == STEP_FAILED ? (style->utf8 ? "\u2717" : "x") : (style->utf8 ? "\u2013" : "-");
-    const char *code = state == STEP_OK ? health_colour(style, HEALTH_OK)
-                       : state == STEP_FAILED ? health_colour(style, reason_health(reason)) : "";
+    const char *mark = state == STEP_OK       ? (style->utf8 ? "\u2713" : "+")
+                       : state == STEP_FAILED ? (style->utf8 ? "\u2717" : "x")
+                                              : (style->utf8 ? "\u2013" : "-");
+    const char *code = state == STEP_OK       ? health_colour(style, HEALTH_OK)
+                       : state == STEP_FAILED ? health_colour(style, reason_health(reason))
+                                              : "";
     fprintf(out, "  %s%s%s ", code, mark, *code ? "\033[0m" : "");
 }
 
@@ -107,21 +111,30 @@ static const char *step_label(const struct walk *walk, enum stage stage)
     }
 }
 
+/* What of a step is shown between its label and its time. */
+static void describe_step(const struct walk_step *step, char *out, size_t size)
+{
+    char place[64];
+    if (step->stage == STAGE_SERVICE || step->stage == STAGE_ADDRESS) {
+        bool named = strncmp(step->detail, step->target, strlen(step->target)) == 0;
+        text_format(out, size, "%s%s%s", named ? "" : step->target, named ? "" : "  ", step->detail);
+        if (step->stage == STAGE_SERVICE && step->state == STEP_OK && step->ttl)
+            text_append(out, size, ", TTL %u", step->ttl);
+    } else if (step->stage == STAGE_CONNECT) {
+        endpoint_text(&step->address, step->port, place, sizeof place);
+        text_format(out, size, "%s  %s", place, step->detail);
+    } else if (step->stage == STAGE_TLS && step->state == STEP_FAILED && *step->tls_version) {
+        text_format(out, size, "%s, %s: %s", step->tls_version, step->cipher, step->detail);
+    } else {
+        text_copy(out, size, step->detail);
+    }
+}
+
 static void print_step(FILE *out, const struct walk *walk, const struct walk_step *step,
                        const struct check_style *style)
 {
-    char middle[2 * OBSERVATION_DETAIL], place[64];
-    middle[0] = '\0';
-    if (step->stage == STAGE_SERVICE || step->stage == STAGE_ADDRESS) {
-        text_format(middle, sizeof middle, "%s  %s", step->target, step->detail);
-        if (step->stage == STAGE_SERVICE && step->state == STEP_OK && step->ttl)
-            text_append(middle, sizeof middle, ", TTL %u", step->ttl);
-    } else if (step->stage == STAGE_CONNECT) {
-        endpoint_text(&step->address, step->port, place, sizeof place);
-        text_format(middle, sizeof middle, "%s  %s", place, step->detail);
-    } else {
-        text_copy(middle, sizeof middle, step->detail);
-    }
+    char middle[2 * OBSERVATION_DETAIL];
+    describe_step(step, middle, sizeof middle);
     for (size_t end = strlen(middle); end > 0 && middle[end - 1] == ' ';)
         middle[--end] = '\0';
     print_mark(out, step->state, step->reason, style);
@@ -161,7 +174,8 @@ static void print_certificates(FILE *out, const struct walk_endpoint *endpoint)
     for (size_t i = 0; i < endpoint->certificate_count; i++) {
         const struct observation_certificate *certificate = &endpoint->certificates[i];
         unsigned names = count_names(certificate->names);
-        fprintf(out, "                 %-9s%s, ", i == 0 ? "leaf" : "sent", *certificate->subject ? certificate->subject : certificate->names);
+        fprintf(out, "                 %-9s%s, ", i == 0 ? "leaf" : "sent",
+                *certificate->subject ? certificate->subject : certificate->names);
         if (i == 0)
             fprintf(out, "%u %s, ", names, names == 1 ? "name" : "names");
         print_end(out, certificate->not_after);
@@ -271,9 +285,14 @@ void check_text_full(FILE *out, const struct walk *walk, const struct check_styl
 
 void check_text_line(FILE *out, const struct walk *walk, const struct check_style *style)
 {
-    const struct reason_info *info = reason_info(walk->reason);
+    char place[80] = "";
+    if (walk->endpoint >= 0) {
+        const struct walk_endpoint *endpoint = &walk->endpoints[walk->endpoint];
+        endpoint_text(&endpoint->address, endpoint->port, place, sizeof place);
+        text_append(place, sizeof place, ": ");
+    }
     pad(out, walk->partner->name, 24);
     fputs("  ", out);
     print_verdict(out, walk, style);
-    fprintf(out, "  %s%s(%s)\n", walk->detail, *walk->detail ? "  " : "", actor_name(info->actor));
+    fprintf(out, "  %s%s  (%s)\n", place, walk->detail, actor_name(reason_info(walk->reason)->actor));
 }

@@ -127,8 +127,10 @@ static void post(struct shard *shard, struct item *item, const struct walk *walk
         shard->drop_logged = false;
     } else if (!shard->drop_logged) {
         shard->drop_logged = true;
-        log_warning("collector", "the queue is full: the result of a walk of \"%s\" is lost, as may be others; raise "
-                                 "collectors.queue or probe less often", walk->partner->name);
+        log_warning("collector",
+                    "the queue is full: the result of a walk of \"%s\" is lost, as may be others; raise "
+                    "collectors.queue or probe less often",
+                    walk->partner->name);
     }
     free(observations);
 }
@@ -285,8 +287,8 @@ static bool fill(struct shard *shard, unsigned count)
         item->position = (uint32_t)i;
         item->reason = REASON_NONE;
         item->confirmed = CONFIRMS;
-        uint32_t spread = partner->interval < conf->collectors.first_spread ? partner->interval
-                                                                            : conf->collectors.first_spread;
+        uint32_t spread =
+            partner->interval < conf->collectors.first_spread ? partner->interval : conf->collectors.first_spread;
         schedule_set(shard->schedule, used++, now + schedule_phase(partner->name, (int64_t)spread * CLOCK_SECOND));
         rate += 1.0 / (partner->interval ? partner->interval : 1);
     }
@@ -346,8 +348,10 @@ struct collectors *collectors_start(const struct conf *conf, struct queue *queue
         collectors->count = i + 1;
         if (shard_make(&collectors->shards[i], conf, queue, i, count))
             continue;
-        log_error("collector", "collector thread %u of %u cannot be prepared: out of memory or descriptors; lower "
-                               "collectors.threads or raise the limits (LimitNOFILE)", i + 1, count);
+        log_error("collector",
+                  "collector thread %u of %u cannot be prepared: out of memory or descriptors; lower "
+                  "collectors.threads or raise the limits (LimitNOFILE)",
+                  i + 1, count);
         collectors_stop(collectors);
         return NULL;
     }
@@ -357,8 +361,10 @@ struct collectors *collectors_start(const struct conf *conf, struct queue *queue
             collectors->running++;
             continue;
         }
-        log_error("collector", "collector thread %u of %u cannot be started: %s; lower collectors.threads or raise the "
-                               "limits (TasksMax)", i + 1, count, strerrordesc_np(error));
+        log_error("collector",
+                  "collector thread %u of %u cannot be started: %s; lower collectors.threads or raise the "
+                  "limits (TasksMax)",
+                  i + 1, count, strerrordesc_np(error));
         collectors_stop(collectors);
         return NULL;
     }

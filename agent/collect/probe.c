@@ -1,9 +1,9 @@
 /*
- * A walk is a count of pieces under way: the service lookup, each host's addresses, each endpoint. A piece that ends may
- * begin others first; when the count falls to zero the parts are put together in the order in which they stand in DNS,
- * not in that in which they happened to end, and the walk is handed over. The whole has one timer; when it fires, every
- * piece still under way ends with its own stage's timeout. Endpoints that wait for their turn under the cap of handshakes
- * are our own delay and are not ended by it.
+ * A walk is a count of pieces under way: the service lookup, each host's addresses, each endpoint. A piece that ends
+ * may begin others first; when the count falls to zero the parts are put together in the order in which they stand in
+ * DNS, not in that in which they happened to end, and the walk is handed over. The whole has one timer; when it fires,
+ * every piece still under way ends with its own stage's timeout. Endpoints that wait for their turn under the cap of
+ * handshakes are our own delay and are not ended by it.
  */
 #include "collect/probe.h"
 
@@ -136,7 +136,8 @@ static void arm_waiting_timer(struct prober *prober)
     if (prober->waiting_timer) {
         sd_event_source_set_time(prober->waiting_timer, due);
         sd_event_source_set_enabled(prober->waiting_timer, SD_EVENT_ONESHOT);
-    } else if (sd_event_add_time(prober->loop, &prober->waiting_timer, CLOCK_BOOTTIME, due, 1, serve_waiting, prober) < 0) {
+    } else if (sd_event_add_time(prober->loop, &prober->waiting_timer, CLOCK_BOOTTIME, due, 1, serve_waiting, prober) <
+               0) {
         abort();
     }
 }

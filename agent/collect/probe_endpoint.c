@@ -118,7 +118,8 @@ static size_t nudge_text(const struct endpoint *endpoint, char *out, size_t size
     case PROTOCOL_SMTP:
         return text_format(out, size, "EHLO %s\r\n", endpoint->probe->prober->hostname);
     case PROTOCOL_HTTPS:
-        return text_format(out, size, "GET / HTTP/1.1\r\nHost: %s\r\nUser-Agent: fedwarden\r\nConnection: close\r\n\r\n",
+        return text_format(out, size,
+                           "GET / HTTP/1.1\r\nHost: %s\r\nUser-Agent: fedwarden\r\nConnection: close\r\n\r\n",
                            *partner->host ? partner->host : partner->domain);
     default:
         return 0;
@@ -384,7 +385,8 @@ static int icmp_code(int descriptor, bool ipv6)
 {
     char control[512], data[64];
     struct iovec part = {data, sizeof data};
-    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    struct msghdr message = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
     if (recvmsg(descriptor, &message, MSG_ERRQUEUE | MSG_DONTWAIT) < 0)
         return -1;
     for (struct cmsghdr *item = CMSG_FIRSTHDR(&message); item; item = CMSG_NXTHDR(&message, item)) {

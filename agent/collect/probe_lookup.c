@@ -104,8 +104,8 @@ static void compare_targets(struct probe *probe, const struct dns_answer *answer
                 known = found[k] = true;
         if (known)
             continue;
-        text_format(detail, sizeof detail, "target %s:%u is not among those that are expected",
-                    answer->targets[i].host, answer->targets[i].port);
+        text_format(detail, sizeof detail, "target %s:%u is not among those that are expected", answer->targets[i].host,
+                    answer->targets[i].port);
         worsen(&probe->service_step, REASON_DNS_UNEXPECTED_ANSWER, detail);
     }
     for (size_t k = 0; k < partner->expected_count; k++) {
@@ -151,7 +151,8 @@ static void add_endpoint(struct host *host, const struct address *address, uint1
     for (size_t h = 0; h < probe->host_count; h++)
         for (size_t i = 0; i < probe->hosts[h].endpoint_count; i++) {
             const struct endpoint *other = probe->hosts[h].endpoints[i];
-            if (other->port == port && address_equal(&other->address, address) && strcmp(host->name, other->host->name) == 0)
+            if (other->port == port && address_equal(&other->address, address) &&
+                strcmp(host->name, other->host->name) == 0)
                 return;
         }
     if (probe->endpoint_count >= probe->prober->conf->collectors.endpoints_per_partner) {
@@ -252,8 +253,8 @@ static void judge_addresses(struct host *host, const struct dns_answer *a, const
                     reason_name(failed->reason));
     const char *canonical = *a->canonical ? a->canonical : aaaa->canonical;
     if (host->of_service && *canonical) {
-        text_format(detail, sizeof detail, "target %s is an alias of %s, which RFC 2782 and RFC 2181 forbid", host->name,
-                    canonical);
+        text_format(detail, sizeof detail, "target %s is an alias of %s, which RFC 2782 and RFC 2181 forbid",
+                    host->name, canonical);
         worsen(&host->step, REASON_DNS_SRV_BAD_TARGET, detail);
     }
     compare_addresses(host, all, count);
@@ -405,7 +406,8 @@ static bool lies_within(const char *host, const char *domain)
            (length == suffix || host[length - suffix - 1] == '.');
 }
 
-/* Judged only where the operator listed domains: a partner whose edge is hosted elsewhere is the norm, not a failure. */
+/* Judged only where the operator listed domains: a partner whose edge is hosted elsewhere is the norm, not a failure.
+ */
 static bool target_allowed(const struct conf_partner *partner, const char *host)
 {
     if (partner->allowed_count == 0 || lies_within(host, partner->domain))

@@ -1,7 +1,8 @@
 /*
  * What became of an endpoint, as steps for people and one row to be told. The stages in their order: those before the
- * failure are OK, the one that failed has the reason, those behind it were not reached. A handshake that failed over the
- * certificate, the name or our certificate shows that twice: the TLS step failed, and the step that says what in it.
+ * failure are OK, the one that failed has the reason, those behind it were not reached. A handshake that failed over
+ * the certificate, the name or our certificate shows that twice: the TLS step failed, and the step that says what in
+ * it.
  */
 #include <stdlib.h>
 #include <string.h>

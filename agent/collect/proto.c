@@ -18,7 +18,7 @@ enum smtp_step { SMTP_GREETING, SMTP_EHLO, SMTP_STARTTLS };
 enum xmpp_step { XMPP_BEGIN, XMPP_STREAM, XMPP_FEATURES, XMPP_PROCEED };
 enum xmpp_child { CHILD_NONE, CHILD_FEATURES, CHILD_ERROR, CHILD_PROCEED, CHILD_FAILURE, CHILD_OTHER };
 
-#define XMPP_DEPTH_MAX 16
+#define XMPP_DEPTH_MAX     16
 #define XMPP_TLS_NAMESPACE "urn:ietf:params:xml:ns:xmpp-tls"
 
 static enum proto_state fail(struct proto *proto, enum reason reason, const char *what, const char *data, size_t length)
@@ -250,8 +250,8 @@ static void xmpp_child_opened(struct proto *proto, const char *name)
 /* RFC 6120 section 4.9.3: the defined condition is the first child of <stream:error/>. */
 static enum proto_state xmpp_condition(struct proto *proto, const char *name)
 {
-    bool busy = strcmp(name, "resource-constraint") == 0 || strcmp(name, "system-shutdown") == 0 ||
-                strcmp(name, "reset") == 0;
+    bool busy =
+        strcmp(name, "resource-constraint") == 0 || strcmp(name, "system-shutdown") == 0 || strcmp(name, "reset") == 0;
     return fail(proto, busy ? REASON_APP_OVERLOADED : REASON_APP_REJECTED, "stream error", name, strlen(name));
 }
 

@@ -41,8 +41,8 @@ struct proxy_connect {
     struct curl_slist *connect_to;
     proxy_done *done;
     void *context;
-    int socket; /* to the proxy, while libcurl owns it */
-    int kept;   /* ours now; the close callback spares it */
+    int socket;                  /* to the proxy, while libcurl owns it */
+    int kept;                    /* ours now; the close callback spares it */
     char name[OBSERVATION_NAME]; /* of the proxy, as it may be shown */
     char status[128];            /* status line of the reply to CONNECT */
 };
@@ -121,7 +121,8 @@ static int set_timer(CURLM *multi, long milliseconds, void *context)
     if (milliseconds < 0)
         return sd_event_source_set_enabled(pool->timer, SD_EVENT_OFF) < 0 ? -1 : 0;
     uint64_t due = (uint64_t)clock_run() + (uint64_t)milliseconds * 1000;
-    if (sd_event_source_set_time(pool->timer, due) < 0 || sd_event_source_set_enabled(pool->timer, SD_EVENT_ONESHOT) < 0)
+    if (sd_event_source_set_time(pool->timer, due) < 0 ||
+        sd_event_source_set_enabled(pool->timer, SD_EVENT_ONESHOT) < 0)
         return -1;
     return 0;
 }
@@ -286,7 +287,8 @@ static void tell(struct proxy_outcome *outcome, enum reason reason, const struct
     text_format(outcome->detail, sizeof outcome->detail, "%s: %s", connect->name, words);
 }
 
-/* What the proxy met behind it, from the words that it chose: Squid's error numbers, tinyproxy's and others' phrases. */
+/* What the proxy met behind it, from the words that it chose: Squid's error numbers, tinyproxy's and others' phrases.
+ */
 static enum reason upstream_reason(long code, const char *words)
 {
     if (strcasestr(words, "refused") || strcasestr(words, "ERR_CONNECT_FAIL 111"))
@@ -294,8 +296,8 @@ static enum reason upstream_reason(long code, const char *words)
     if (code == 504 || strcasestr(words, "timeout") || strcasestr(words, "timed out") ||
         strcasestr(words, "ERR_CONNECT_FAIL 110"))
         return REASON_TCP_TIMEOUT;
-    if (strcasestr(words, "unreachable") || strcasestr(words, "no route") || strcasestr(words, "ERR_CONNECT_FAIL 113") ||
-        strcasestr(words, "ERR_CONNECT_FAIL 101"))
+    if (strcasestr(words, "unreachable") || strcasestr(words, "no route") ||
+        strcasestr(words, "ERR_CONNECT_FAIL 113") || strcasestr(words, "ERR_CONNECT_FAIL 101"))
         return REASON_HOST_UNREACHABLE;
     return code == 502 ? REASON_TCP_REFUSED : REASON_CONNECTION_OTHER;
 }

@@ -13,11 +13,16 @@
 const char *stage_name(enum stage stage)
 {
     static const char *const names[] = {
-        [STAGE_SERVICE] = "srv",     [STAGE_ADDRESS] = "address",
-        [STAGE_CONNECT] = "connect", [STAGE_PROXY] = "proxy",
-        [STAGE_STARTTLS] = "starttls", [STAGE_TLS] = "tls",
-        [STAGE_CERTIFICATE] = "certificate", [STAGE_NAME] = "name",
-        [STAGE_CLIENT] = "client",   [STAGE_APPLICATION] = "app",
+        [STAGE_SERVICE] = "srv",
+        [STAGE_ADDRESS] = "address",
+        [STAGE_CONNECT] = "connect",
+        [STAGE_PROXY] = "proxy",
+        [STAGE_STARTTLS] = "starttls",
+        [STAGE_TLS] = "tls",
+        [STAGE_CERTIFICATE] = "certificate",
+        [STAGE_NAME] = "name",
+        [STAGE_CLIENT] = "client",
+        [STAGE_APPLICATION] = "app",
     };
     return stage >= STAGE_SERVICE && stage <= STAGE_APPLICATION ? names[stage] : "none";
 }

@@ -359,8 +359,8 @@ class World:
         self.add("dns-unexpected", protocol="sip", domain="good.lab.test", host="", expected=["edge.lab.test:1"])
         self.add("dns-moved", protocol="sip", domain="good.lab.test", host="", expected=["127.0.0.9"])
 
-    def configuration(self, collectors="", partners=None):
-        budgets = " ".join(f"{key} = {value};" for key, value in BUDGETS.items())
+    def configuration(self, collectors="", partners=None, **budgets):
+        budgets = " ".join(f"{key} = {value};" for key, value in {**BUDGETS, **budgets}.items())
         client, stranger = self.files["client"], self.files["client-stranger"]
         resolvers = ",\n".join(f'    {{ name = "{name}"; address = "{HOST}"; port = {port}; }}'
                                for name, port in self.resolvers.items())
@@ -724,6 +724,35 @@ def test_many_walks_share_the_time(world):
         took = time.monotonic() - began
     assert [json.loads(line)["reason"] for line in done.stdout.splitlines()] == ["tcpTimeout"] * 40
     assert took < 10 * BUDGETS["connect"] / 1000
+
+
+def test_the_whole_walk_has_an_end(world):
+    """What is under way when its time is over ends with its own stage's timeout."""
+    names = {"mute": "tlsHandshakeTimeout", "dropped": "tcpTimeout", "smtp-mute": "appTimeout", "proxy-mute": "tcpTimeout",
+             "dns-timeout": "dnsTimeout"}
+    path = world.write("short.conf", partners=names, walk=300, dns_try=5000, dns=9000, connect=9000, proxy=9000,
+                       starttls=9000, tls=9000)
+    for name, reason in names.items():
+        done = fedwarden("-c", path, "--json", name)
+        row = json.loads(done.stdout)
+        assert row["reason"] == reason, row
+        assert 300 <= row["duration_ms"] < 1500
+
+
+def test_handshakes_are_paced(world):
+    """One a second: the third begins two seconds after the first, and its partner is not blamed for it."""
+    path = world.write("paced.conf", collectors="handshakes_per_second = 1;", walk=500)
+    began = time.monotonic()
+    done = fedwarden("-c", path, "--json", "good", "soon", "accepted")
+    assert time.monotonic() - began > 1.9
+    assert [json.loads(line)["reason"] for line in done.stdout.splitlines()] == ["none", "tlsExpiringSoon", "none"]
+
+
+def test_endpoints_are_capped(world):
+    path = world.write("capped.conf", collectors="endpoints_per_partner = 1;")
+    row = json.loads(fedwarden("-c", path, "--json", "dns-several").stdout)
+    assert len(step(row, "connect")) == 1 and row["reason"] == "none"
+    assert "1 of them not probed" in step(row, "address")[0]["detail"]
 
 
 def test_tools_are_there():

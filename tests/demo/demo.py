@@ -147,10 +147,10 @@ def start(scene, screen):
     screen.say(f"All three partners are ok, {seconds:.1f} s after the start.")
 
 
-def show_notification(screen, notification, seconds):
+def show_notification(screen, notification, when):
     def value(name):
         return notification.get("fedwAlarm" + name, "?")
-    screen.line(f"    {seconds:4.1f} s    {screen.red(notification.type)}, received by snmptrapd")
+    screen.line(f"    {when:10}{screen.red(notification.type)}, received by snmptrapd")
     screen.item("partner", value("PartnerName"))
     screen.item("reason", f"{value('Reason')}, {value('Severity')}, {value('WindowCount')} times within "
                           f"{value('WindowSeconds')} s")
@@ -174,7 +174,7 @@ def play(scene, screen, number, thing):
     row = [thing.title, "nothing", "-", "-", "FAILED"]
     if raised:
         row[1:3] = raised.get("fedwAlarmReason", "?"), f"{raised.time - began:.1f} s"
-        show_notification(screen, raised, raised.time - began)
+        show_notification(screen, raised, f"{raised.time - began:4.1f} s")
         if number == 1:
             show_table(scene, screen, "fedwAlarmTable", ["Id", "PartnerName", "Reason", "Severity", "Actor", "Contact"])
             show_table(scene, screen, "fedwPartnerTable", ["Name", "Health", "Reason", "Actor", "SinceSeconds"])
@@ -257,10 +257,11 @@ def watch(scene, screen):
     while scene.snmptrapd.pid:
         lab.wait_until(lambda: len(scene.snmptrapd.read()) > shown, 1)
         for notification in scene.snmptrapd.notifications[shown:]:
+            when = time.strftime("%H:%M:%S")
             if notification.type.endswith("Raised"):
-                show_notification(screen, notification, 0)
+                show_notification(screen, notification, when)
             else:
-                screen.line(f"              {screen.green(notification.type)}, "
+                screen.line(f"    {when:10}{screen.green(notification.type)}, "
                             f"alarm {notification.get('fedwAlarmId', '?')}")
             shown += 1
 
@@ -306,19 +307,24 @@ def run(arguments, screen):
 
 
 def parse():
-    parser = argparse.ArgumentParser(
-        prog="demo", description="Builds fedwarden, starts real partners on loopback (a DNS server, a SIP proxy, a web "
-        "server, a TLS server that demands certificates), breaks and repairs four things, and shows what fedwarden "
-        "notifies. Nothing is left behind. Ends with 0 when all was reported rightly and cleared.")
-    parser.add_argument("--keep", action="store_true", help="leave everything up, and say how to look, break and end")
-    parser.add_argument("--folder", help="of a demonstration that was kept; with one of the words below")
-    parser.add_argument("verb", nargs="?", choices=["break", "repair", "watch", "end"])
-    parser.add_argument("what", nargs="?", choices=[thing.name for thing in partners.BREAKS])
-    arguments = parser.parse_args()
-    if bool(arguments.folder) != bool(arguments.verb) or \
-            (arguments.verb in ("break", "repair")) != bool(arguments.what):
-        parser.error("break and repair need what, and all words need --folder")
-    return arguments
+    words = sys.argv[1:]
+    if words[:1] == ["--folder"]:
+        parser = argparse.ArgumentParser(prog="play", description="Goes on with a demonstration that was kept.")
+        parser.add_argument("--folder", required=True, help=argparse.SUPPRESS)
+        verbs = parser.add_subparsers(dest="verb", required=True, metavar="what to do")
+        for verb, text in (("break", "break one thing"), ("repair", "mend it")):
+            verbs.add_parser(verb, help=text).add_argument("what", choices=[thing.name for thing in partners.BREAKS])
+        verbs.add_parser("watch", help="show notifications as they come")
+        verbs.add_parser("end", help="end all servers and remove the folder")
+    else:
+        parser = argparse.ArgumentParser(
+            prog="demo", description="Builds fedwarden, starts real partners on loopback (a DNS server, a SIP proxy, a "
+            "web server, a TLS server that demands certificates), breaks and repairs four things, and shows what "
+            "fedwarden notifies. Nothing is left behind. Ends with 0 when all was reported rightly and cleared.")
+        parser.add_argument("--keep", action="store_true",
+                            help="leave everything up, and say how to look, break, repair and end")
+        parser.set_defaults(folder=None)
+    return parser.parse_args(words)
 
 
 def main():
@@ -330,6 +336,9 @@ def main():
     arguments, screen = parse(), Screen()
     try:
         return go_on(arguments, screen) if arguments.folder else run(arguments, screen)
+    except BrokenPipeError:  # nobody reads on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except Ended as ended:
         screen.line()
         if not arguments.folder:

@@ -10,6 +10,7 @@ start time as written there, so that another process that makes the same objects
 Nothing here needs root, and as root nothing changes its user: the folders are private and everything listens on
 loopback only.
 """
+import contextlib
 import ctypes
 import ipaddress
 import os
@@ -100,6 +101,21 @@ def run(*command, timeout=10, check=True, **options):
     return done.stdout
 
 
+@contextlib.contextmanager
+def _uninterrupted():
+    """Signals that end us wait until the block is done: a process that was started is also noted."""
+    came = []
+    before = {number: signal.signal(number, lambda number, _: came.append(number))
+              for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in came:
+            signal.raise_signal(number)
+
+
 class Server:
     """One real server. A subclass says what to write (prepare), what to run (command) and how to see that it serves
     (ready)."""
@@ -157,12 +173,12 @@ class Server:
         self.prepare()
         if self.ready():
             raise LabError(f"{self.name}: somebody else serves at {self.address}:{self.port}")
-        with open(self.log, "ab") as log:
+        with open(self.log, "ab") as log, _uninterrupted():
             self.process = subprocess.Popen([str(c) for c in self.command()], stdin=subprocess.DEVNULL, stdout=log,
                                             stderr=log, cwd=self.folder, env=self.environment(),
                                             start_new_session=True)
-        pid = self.process.pid
-        (self.folder / "pid").write_text(f"{pid} {self._start_time(pid)}", encoding="ascii")
+            pid = self.process.pid
+            (self.folder / "pid").write_text(f"{pid} {self._start_time(pid)}", encoding="ascii")
         wait_until(lambda: self.process.poll() is not None or self.ready(), self.start_seconds)
         if self.process.poll() is not None:
             raise LabError(f"{self.name} ended with status {self.process.returncode}:\n{self.tail()}")

@@ -96,7 +96,7 @@ static bool has_route(const struct address *address)
 
 bool prober_family_routed(struct prober *prober, enum address_family family)
 {
-    /* Any address of the network at large: those of the DNS root server k, by its operator's word there to stay. */
+    /* Any address of the network at large: that of a DNS root server. Nothing is sent to it. */
     static const struct address ipv4 = {ADDRESS_IPV4, {193, 0, 14, 129}};
     static const struct address ipv6 = {ADDRESS_IPV6, {0x20, 0x01, 0x07, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}};
     int64_t now = clock_run();

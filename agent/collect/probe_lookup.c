@@ -104,8 +104,10 @@ static void compare_targets(struct probe *probe, const struct dns_answer *answer
                 known = found[k] = true;
         if (known)
             continue;
-        text_format(detail, sizeof detail, "target %s:%u is not among those that are expected", answer->targets[i].host,
-                    answer->targets[i].port);
+        text_format(detail, sizeof detail, "target %s", answer->targets[i].host);
+        if (answer->targets[i].port)
+            text_append(detail, sizeof detail, ":%u", answer->targets[i].port);
+        text_append(detail, sizeof detail, " is not among those that are expected");
         worsen(&probe->service_step, REASON_DNS_UNEXPECTED_ANSWER, detail);
     }
     for (size_t k = 0; k < partner->expected_count; k++) {

@@ -340,10 +340,6 @@ static enum proto_state xmpp_octet(struct proto *proto, char octet)
             proto->in_tag = true;
             proto->quote = '\0';
             proto->length = 0;
-        } else if (proto->depth == 0 && !isspace((unsigned char)octet)) {
-            if (proto->total == 1 && (octet == 0x15 || octet == 0x16))
-                return fail(proto, REASON_APP_PROTOCOL_ERROR, "the peer speaks TLS at once, without STARTTLS", "", 0);
-            return fail(proto, REASON_APP_PROTOCOL_ERROR, "this is no XMPP stream; it begins with", &octet, 1);
         }
         return proto->state;
     }
@@ -364,6 +360,21 @@ static enum proto_state xmpp_octet(struct proto *proto, char octet)
     return proto->state;
 }
 
+/* Before the stream begins there is nothing but blanks: other text is another protocol, and its beginning tells which.
+ */
+static bool is_foreign(const struct proto *proto, char octet)
+{
+    return proto->kind == PROTO_XMPP && proto->depth == 0 && !proto->in_tag && octet != '<' &&
+           !isspace((unsigned char)octet);
+}
+
+static enum proto_state fail_foreign(struct proto *proto, const char *octets, size_t length)
+{
+    if (*octets == 0x15 || *octets == 0x16)
+        return fail(proto, REASON_APP_PROTOCOL_ERROR, "the peer speaks TLS at once, without STARTTLS", "", 0);
+    return fail(proto, REASON_APP_PROTOCOL_ERROR, "this is no XMPP stream", octets, length < 40 ? length : 40);
+}
+
 /* ---- both ---- */
 
 enum proto_state proto_feed(struct proto *proto, const void *data, size_t length)
@@ -372,6 +383,8 @@ enum proto_state proto_feed(struct proto *proto, const void *data, size_t length
     for (size_t i = 0; i < length && proto->state == PROTO_TALKING; i++) {
         if (++proto->total > PROTO_OCTETS)
             return fail(proto, REASON_APP_PROTOCOL_ERROR, "the peer talks without end before TLS", "", 0);
+        if (is_foreign(proto, octets[i]))
+            return fail_foreign(proto, octets + i, length - i);
         if (proto->kind == PROTO_SMTP)
             smtp_octet(proto, octets[i]);
         else

@@ -192,6 +192,22 @@ def smtp(files, starttls=True, answer=b"220 go ahead\r\n", greeting=b"220 lab ES
     return talk
 
 
+def sip(files, answer):
+    """A TLS 1.3 server that asks for a certificate and says nothing by itself, not even a session ticket."""
+    def talk(connection, said):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(files.cert, files.key)
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        context.num_tickets = 0
+        context.verify_mode = ssl.CERT_OPTIONAL
+        context.load_verify_locations(files.cert)
+        context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
+        with context.wrap_socket(connection, server_side=True) as tls:
+            said.append(tls.recv(512))
+            tls.sendall(answer) if answer else tls.recv(1)
+    return talk
+
+
 class World:
     """All servers of the tests, and the configuration whose partners meet them."""
 
@@ -329,6 +345,9 @@ class World:
         self.add("tinyproxy", port=good, proxy=f"http://{HOST}:{tiny.port}")
         self.add("tinyproxy-port", port=self.closed, proxy=f"http://{HOST}:{tiny.port}")
         files = self.files["good"]
+        self.pong, self.no_pong = self.peer(sip(files, b"\r\n")), self.peer(sip(files, b""))
+        self.add("sip-pong", protocol="sip", domain="good.lab.test", port=self.pong.port, trust="with-client")
+        self.add("sip-mute", protocol="sip", domain="good.lab.test", port=self.no_pong.port, trust="with-client")
         self.mail = self.peer(smtp(files))
         for name, peer in (("smtp", self.mail), ("smtp-none", self.peer(smtp(files, starttls=False))),
                            ("smtp-refuses", self.peer(smtp(files, answer=b"454 not now\r\n"))),
@@ -489,7 +508,7 @@ def test_reason(world, partner, reason, stage):
 
 
 HEALTHY = ["good", "accepted", "web-client", "xmpp", "smtp", "mx", "implicit-mx", "proxy", "socks", "tinyproxy", "dns-good",
-           "dns-allowed", "dns-expected", "dns-hosted"]
+           "dns-allowed", "dns-expected", "dns-hosted", "sip-pong", "sip-mute"]
 
 
 @pytest.mark.parametrize("partner", HEALTHY)
@@ -575,6 +594,14 @@ def test_client_certificate(world):
     client = step(look(world, "accepted"), "client")[0]
     assert client["state"] == "ok" and "accepted" in client["detail"]
     assert "not asked for" in step(look(world, "good"), "client")[0]["detail"]
+
+
+def test_client_certificate_is_proven_by_a_keepalive(world):
+    assert "accepted" in step(look(world, "sip-pong"), "client")[0]["detail"]
+    assert world.pong.said[-1] == b"\r\n\r\n"
+    unproven = look(world, "sip-mute")
+    assert "not refused" in step(unproven, "client")[0]["detail"]
+    assert 2 * BUDGETS["after"] <= unproven["duration_ms"] < 2 * BUDGETS["after"] + 1000
 
 
 def test_many_in_order_and_the_worst_status(world):

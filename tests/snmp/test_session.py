@@ -228,6 +228,31 @@ def test_standalone_listens_on_several_addresses(tmp_path):
     assert serve.quit() == 0
 
 
+def listening(pid):
+    """The TCP and UDP ports of a process."""
+    inodes = set()
+    for entry in os.scandir(f"/proc/{pid}/fd"):
+        target = os.readlink(entry.path)
+        if target.startswith("socket:["):
+            inodes.add(target[8:-1])
+    ports = set()
+    for kind in ("tcp", "tcp6", "udp", "udp6"):
+        with open(f"/proc/{pid}/net/{kind}", encoding="ascii") as table:
+            for line in list(table)[1:]:
+                fields = line.split()
+                if fields[9] in inodes:
+                    ports.add((kind, int(fields[1].rpartition(":")[2], 16)))
+    return ports
+
+
+@pytest.mark.parametrize("role", ["subagent", "standalone"])
+def test_listens_where_it_was_told_and_nowhere_else(started, role):
+    """The library would open the port of SMUX."""
+    serve, agent = started(role)
+    expected = {("udp", agent.port)} if role == "standalone" else set()
+    assert listening(serve.process.pid) == expected
+
+
 def test_engine_boots_rise_also_after_a_crash(started, tmp_path):
     port = free_port()
     boots = []

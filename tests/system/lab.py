@@ -481,11 +481,40 @@ def served_certificate(address, port):
         return None
 
 
+def _bound_sockets():
+    """(protocol, address, port, inode) of IPv4 and IPv6 sockets that wait for a peer to begin, as the kernel has them:
+    TCP that listens, and UDP on a port that somebody chose rather than the kernel."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as limits:
+        first, last = map(int, limits.read().split())
+    for protocol, state in (("tcp", "0A"), ("udp", "07")):
+        for version in ("", "6"):
+            with open(f"/proc/net/{protocol}{version}", encoding="ascii") as table:
+                rows = [line.split() for line in table.readlines()[1:]]
+            for row in rows:
+                octets, _, port = row[1].partition(":")
+                port = int(port, 16)
+                if row[3] != state or (protocol == "udp" and first <= port <= last):
+                    continue
+                words = [bytes.fromhex(octets[i:i + 8]) for i in range(0, len(octets), 8)]
+                if sys.byteorder == "little":
+                    words = [word[::-1] for word in words]
+                yield protocol, str(ipaddress.ip_address(b"".join(words))), port, row[9]
+
+
 def udp_bound(address, port):
-    """Whether somebody listens there, as the kernel has it."""
-    wanted = "%08X:%04X" % (int.from_bytes(socket.inet_aton(address), sys.byteorder), port)
-    with open("/proc/net/udp", encoding="ascii") as table:
-        return any(line.split()[1] == wanted for line in table.readlines()[1:])
+    """Whether somebody listens there."""
+    return any(bound[:3] == ("udp", address, port) for bound in _bound_sockets())
+
+
+def listening(pid):
+    """(protocol, address, port) of all that a process listens at."""
+    own = set()
+    for descriptor in pathlib.Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            own.add(os.readlink(descriptor))
+        except OSError:  # closed meanwhile
+            pass
+    return sorted(bound[:3] for bound in _bound_sockets() if f"socket:[{bound[3]}]" in own)
 
 
 # SNMP. Debian has no IETF base modules: tests/demo/mibs stands in for those that FEDWARDEN-MIB needs.

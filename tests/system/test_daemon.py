@@ -89,6 +89,11 @@ def test_watches_and_ends(scene):
     ends_well(scene)
 
 
+def test_listens_only_where_it_is_told(scene):
+    """The SNMP library brings servers of its own."""
+    assert lab.listening(scene.fedwarden.pid) == [("udp", partners.ADDRESS, scene.ports["snmp"])]
+
+
 def test_ends_while_peers_are_mute(folder):
     """Nothing that a peer or a resolver withholds delays the end."""
     with socket.create_server((partners.ADDRESS, 0)) as mute, partners.Partners(folder, PROGRAM) as scene:

@@ -429,7 +429,7 @@ static void judge_certificates(struct tls_result *result)
 {
     const struct tls_facts *facts = &result->facts;
     for (size_t i = 0; i < result->certificate_count; i++) {
-        struct tls_facts own = {.intermediate_known = facts->intermediate_known};
+        struct tls_facts own = {.intermediate_known = facts->intermediate_known, .leaf_alone = facts->leaf_alone};
         for (size_t e = 0; e < facts->error_count; e++) {
             bool here = facts->errors[e].presented == (int)i;
             if (here || (i == 0 && facts->errors[e].presented < 0))

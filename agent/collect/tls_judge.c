@@ -259,7 +259,8 @@ static int rank(enum reason reason)
 static enum reason error_reason(const struct tls_facts *facts, const struct tls_verify_error *error)
 {
     enum reason reason = tls_verify_reason(error->code, error->depth);
-    return reason == REASON_TLS_UNTRUSTED_ROOT && facts->intermediate_known ? REASON_TLS_INCOMPLETE_CHAIN : reason;
+    bool incomplete = facts->intermediate_known || facts->leaf_alone;
+    return reason == REASON_TLS_UNTRUSTED_ROOT && incomplete ? REASON_TLS_INCOMPLETE_CHAIN : reason;
 }
 
 enum reason tls_judge_chain(const struct tls_facts *facts, int *deciding)
@@ -493,7 +494,8 @@ static void describe_verification(struct tls_result *result, const char *wanted)
             text_format(out, size, "issuer \"%s\" is neither sent nor trusted here", culprit->issuer);
         break;
     case REASON_TLS_INCOMPLETE_CHAIN:
-        text_format(out, size, "issuer \"%s\" not sent", result->missing);
+        text_format(out, size, "issuer \"%s\" not sent%s", result->missing,
+                    result->facts.intermediate_known ? "" : ", nor known here");
         break;
     case REASON_TLS_WRONG_PRINCIPAL:
         text_format(out, size, "wanted %.100s, offered %s", wanted,

@@ -133,6 +133,28 @@ static void name_missing(struct tls_session *session, const STACK_OF(X509) * bui
     }
 }
 
+/* Whether a certificate names a place from which that of its issuer can be had: issuers of leaves are intermediates. */
+static bool tells_issuer_place(const X509 *certificate)
+{
+    AUTHORITY_INFO_ACCESS *access = X509_get_ext_d2i(certificate, NID_info_access, NULL, NULL);
+    bool found = false;
+    for (int i = 0; i < sk_ACCESS_DESCRIPTION_num(access) && !found; i++)
+        found = OBJ_obj2nid(sk_ACCESS_DESCRIPTION_value(access, i)->method) == NID_ad_ca_issuers;
+    AUTHORITY_INFO_ACCESS_free(access);
+    return found;
+}
+
+/* Nobody has shown the intermediate yet, but that one is missing can be seen all the same. */
+static void note_leaf_alone(struct tls_session *session, X509 *leaf, const STACK_OF(X509) * presented)
+{
+    struct tls_result *result = tls_session_result(session);
+    if (sk_X509_num(presented) != 1 || !tells_issuer_place(leaf))
+        return;
+    session->facts.leaf_alone = true;
+    if (result)
+        tls_record_name(X509_get_issuer_name(leaf), result->missing, sizeof result->missing);
+}
+
 static void verify_again(struct tls_session *session, X509_STORE_CTX *first)
 {
     const STACK_OF(X509) *presented = X509_STORE_CTX_get0_untrusted(first);
@@ -145,6 +167,8 @@ static void verify_again(struct tls_session *session, X509_STORE_CTX *first)
         session->facts.intermediate_known = X509_verify_cert(store) == 1;
         if (session->facts.intermediate_known)
             name_missing(session, X509_STORE_CTX_get0_chain(store), presented);
+        else
+            note_leaf_alone(session, X509_STORE_CTX_get0_cert(first), presented);
     }
     X509_STORE_CTX_free(store);
     sk_X509_pop_free(chain, X509_free);

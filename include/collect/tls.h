@@ -89,6 +89,7 @@ struct tls_facts {
     size_t error_count;
     struct tls_verify_error errors[TLS_ERRORS_MAX]; /* all that the verification found, in order */
     bool intermediate_known; /* the chain verifies when intermediates from elsewhere are added */
+    bool leaf_alone;         /* no intermediate came, and the leaf says where to fetch one (RFC 5280 4.2.2.1) */
     bool name_wrong;
     bool pin_wrong;
     bool expiring;           /* within expiry_days, otherwise good */

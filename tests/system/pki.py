@@ -25,6 +25,7 @@ of leaf only:
     names       subject alternative names: "DNS:", "IP:", "URI:", "EMAIL:", "SRV:_service.domain" (RFC 4985),
                 "XMPP:domain" (RFC 6120), "RAWDNS:" + text with escapes such as \\x00; [] leaves the extension out
     common_name default: what is behind the first name's colon
+    issuer_at   URL in authorityInfoAccess (caIssuers)
     eku         "server", "client", "both" (default), "email" or None for no extendedKeyUsage
     spoil       True: the signature is broken
 """
@@ -38,7 +39,7 @@ import warnings
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 
 warnings.filterwarnings("ignore", module="cryptography")
 
@@ -197,8 +198,11 @@ def leaf_parts(names, common_name, eku):
     return distinguished_name(common_name), extensions
 
 
-def leaf(issuer, names, key="ec", common_name=None, eku="both", **options):
+def leaf(issuer, names, key="ec", common_name=None, eku="both", issuer_at=None, **options):
     subject, extensions = leaf_parts(names, common_name, eku)
+    if issuer_at:
+        place = x509.AccessDescription(AuthorityInformationAccessOID.CA_ISSUERS, x509.UniformResourceIdentifier(issuer_at))
+        extensions.append((x509.AuthorityInformationAccess([place]), False))
     return build(subject, issuer, key, extensions, **options)
 
 

@@ -162,6 +162,15 @@ def test_incomplete_chain(suite):
     assert f'"CN=Issuing CA {made.key},O=fedwarden test"' in known["detail"]
 
 
+def test_incomplete_chain_that_nobody_else_has_shown(suite):
+    """A leaf that comes alone and says where its issuer's certificate is, as those of public CAs do."""
+    version, made = suite
+    with server(made.leaf(chain=[], issuer_at="http://ca.example/issuing.cer"), version) as part:
+        result = meet(part, ca=made.ca)
+    expect(result, "tlsIncompleteChain")
+    assert f'issuer "CN=Issuing CA {made.key},O=fedwarden test" not sent, nor known here' == result["detail"]
+
+
 def test_incomplete_chain_by_our_own(suite):
     """Our own certificate has the same issuer: its chain file knows the intermediate."""
     version, made = suite

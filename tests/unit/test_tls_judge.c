@@ -126,8 +126,16 @@ Test(tls_judge, a_known_intermediate_makes_the_chain_incomplete)
 {
     struct tls_facts facts = failed_facts();
     add(&facts, X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY, 0);
+    is(&facts, REASON_TLS_UNTRUSTED_ROOT);
     facts.intermediate_known = true;
     is(&facts, REASON_TLS_INCOMPLETE_CHAIN);
+    facts.intermediate_known = false;
+    facts.leaf_alone = true;
+    is(&facts, REASON_TLS_INCOMPLETE_CHAIN);
+    facts = failed_facts(); /* a root that came and is not trusted is no matter of what was not sent */
+    facts.leaf_alone = true;
+    add(&facts, X509_V_ERR_CERT_HAS_EXPIRED, 0);
+    is(&facts, REASON_TLS_EXPIRED);
 }
 
 Test(tls_judge, our_own_alert_is_not_the_peers)

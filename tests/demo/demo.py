@@ -134,9 +134,9 @@ def show_table(scene, screen, name, columns):
 def start(scene, screen):
     what = {
         "knot": "DNS server with the zones of three partners",
-        "kamailio": "SIP proxy of contoso, found by SRV",
+        "kamailio": "SIP proxy of contoso, found by SRV; mutual TLS",
         "nginx": "web server of fabrikam",
-        "s_server": "TLS server of woodgrove that demands our certificate",
+        "s_server": "TLS server of woodgrove, mutual TLS",
         "snmptrapd": "receiver of notifications",
         "fedwarden": "watches the three, every second; serves SNMP by itself",
     }

@@ -133,7 +133,7 @@ class Partners(lab.Lab):
             "fabrikam.example": [("@", "A", ADDRESS)],
             "woodgrove.example": [("edge", "A", ADDRESS)]}))
         self.kamailio = self.add(lab.Kamailio(self.folder, "kamailio", ADDRESS, ports["sip"],
-                                              self._files("contoso")))
+                                              self._files("contoso"), roots))
         self.nginx = self.add(lab.Nginx(self.folder, "nginx", ADDRESS, ports["web"], self._files("fabrikam")))
         self.s_server = self.add(lab.MutualTls(self.folder, "s_server", ADDRESS, ports["mutual"],
                                                self._files("woodgrove"), roots))

@@ -69,9 +69,9 @@ def wait_until(condition, seconds, step=0.05):
 
 
 def enter_namespace():
-    """Moves this process into a network namespace of its own, where only loopback is, up. Needs root."""
+    """Moves this process for good into a network namespace of its own, where only loopback is, up. Needs root."""
     if ctypes.CDLL(None, use_errno=True).unshare(0x40000000) != 0:  # CLONE_NEWNET
-        raise LabError(f"no network namespace: {os.strerror(ctypes.get_errno())}; run the tests as root")
+        raise LabError(f"no network namespace: {os.strerror(ctypes.get_errno())}; run this as root")
     run("ip", "link", "set", "lo", "up")
 
 

@@ -14,6 +14,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "demo"))
 import partners  # noqa: E402
 from partners import lab  # noqa: E402
+import lab_dns  # noqa: E402
 
 PROGRAM = pathlib.Path(os.environ.get("FEDWARDEN_BUILD", lab.REPOSITORY / "build")) / "fedwarden"
 FAR = 20  # seconds for what takes one or two, so that a busy machine fails no test
@@ -23,8 +24,9 @@ TAILSPIN = """,
 
 
 @pytest.fixture(scope="module", autouse=True)
-def namespace():
-    lab.enter_namespace()
+def network():
+    with lab_dns.private_network():
+        yield
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@
  */
 #include "base/conf_parts.h"
 
+#include <stdalign.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 
 #define TRUSTS_MAX    1000
 #define RESOLVERS_MAX 100
+#define FEEDS_MAX     64
 #define BLOCK_SIZE    65536
 
 struct conf_block {
@@ -27,13 +29,12 @@ struct conf_whole { /* what conf_free frees */
     struct conf conf;
     struct conf_block *blocks;
     uint32_t *order;
+    struct conf_who *who;
 };
 
-const char *conf_string(struct conf_block **blocks, const char *text)
+/* `size` octets of a block. */
+static char *take(struct conf_block **blocks, size_t size)
 {
-    size_t size = strlen(text) + 1;
-    if (size == 1)
-        return "";
     if (!*blocks || (*blocks)->size - (*blocks)->used < size) {
         size_t room = size > BLOCK_SIZE ? size : BLOCK_SIZE;
         struct conf_block *block = malloc(sizeof *block + room);
@@ -42,10 +43,24 @@ const char *conf_string(struct conf_block **blocks, const char *text)
         *block = (struct conf_block){.next = *blocks, .size = room};
         *blocks = block;
     }
-    char *copy = (*blocks)->data + (*blocks)->used;
-    memcpy(copy, text, size);
+    char *taken = (*blocks)->data + (*blocks)->used;
     (*blocks)->used += size;
-    return copy;
+    return taken;
+}
+
+const char *conf_string(struct conf_block **blocks, const char *text)
+{
+    size_t size = strlen(text) + 1;
+    return size == 1 ? "" : memcpy(take(blocks, size), text, size);
+}
+
+void *conf_memory(struct conf_block **blocks, size_t count, size_t size)
+{
+    const size_t unit = alignof(void *);
+    if (!count)
+        return NULL;
+    char *taken = take(blocks, count * size + unit - 1);
+    return memset(taken + (unit - (uintptr_t)taken % unit) % unit, 0, count * size);
 }
 
 static void *allocate(size_t count, size_t size)
@@ -130,6 +145,25 @@ static const struct conf_row resolver_rows[] = {
     {"trusted", conf_read_switch, MEMBER(conf_resolver, trusted), 0, 1, 0, NULL, NULL, false},
 };
 
+static const struct conf_row edge_rows[] = {
+    {"networks", conf_read_networks, MEMBER(conf_edge, networks), 0, 1000, 0, NULL, NULL, false},
+    {"domains", conf_read_domains, MEMBER(conf_edge, domains), 0, 1000, 0, NULL, NULL, false},
+    {"ports", conf_read_ports, MEMBER(conf_edge, ports), 0, 64, 0, NULL, NULL, false},
+    NUMBER(conf_edge, sources_max, 16, 65536, 4096),
+};
+
+static const struct conf_row feed_rows[] = {
+    {"name", conf_read_name, MEMBER(conf_feed, name), 1, CONF_NAME_MAX, 0, "", NULL, true},
+    {"preset", conf_read_preset, MEMBER(conf_feed, preset), 1, 1000, 0, "", NULL, true},
+    {"file", conf_read_log, MEMBER(conf_feed, file), 0, 1000, 0, "", NULL, false},
+    {"journal", conf_read_switch, MEMBER(conf_feed, journal), 0, 1, 0, NULL, NULL, false},
+    {"unit", conf_read_text, MEMBER(conf_feed, unit), 0, 255, 0, "", NULL, false},
+    {"identifier", conf_read_text, MEMBER(conf_feed, identifier), 0, 255, 0, "", NULL, false},
+    NUMBER(conf_feed, priority, 0, 7, 7),
+    {"head", conf_read_text, MEMBER(conf_feed, head), 0, 64, 0, "", NULL, false},
+    {"enabled", conf_read_switch, MEMBER(conf_feed, enabled), 0, 1, 1, NULL, NULL, false},
+};
+
 /* The number of groups in a list of them; 0 with an error when it is something else. */
 static size_t list_length(struct conf_reader *reader, const config_setting_t *setting, size_t max)
 {
@@ -199,7 +233,8 @@ static const char **unique_names(struct conf_reader *reader, const config_settin
     return names;
 }
 
-static_assert(offsetof(struct conf_trust, name) == 0 && offsetof(struct conf_resolver, name) == 0,
+static_assert(offsetof(struct conf_trust, name) == 0 && offsetof(struct conf_resolver, name) == 0 &&
+                  offsetof(struct conf_feed, name) == 0,
               "unique_names reads the first member");
 
 static void check_trust(struct conf_reader *reader, const config_setting_t *group, const struct conf_trust *trust)
@@ -320,6 +355,49 @@ static void read_collectors(struct conf_reader *reader, const struct conf_row *r
     conf_rows_read(reader, collector_rows, ROW_COUNT(collector_rows), setting, (char *)into + row->offset);
 }
 
+static void read_edge(struct conf_reader *reader, const struct conf_row *row, const config_setting_t *setting,
+                      void *into)
+{
+    conf_rows_read(reader, edge_rows, ROW_COUNT(edge_rows), setting, (char *)into + row->offset);
+}
+
+/* What the settings of a feed say together. */
+static void check_feed(struct conf_reader *reader, const config_setting_t *group, const struct conf_feed *feed)
+{
+    static const char *const of_journal[] = {"unit", "identifier", "priority"};
+    const config_setting_t *journal = config_setting_get_member(group, "journal");
+    if (*feed->file && feed->journal)
+        conf_wrong(reader, journal, "excludes \"file\": one feed follows one of them; make two feeds");
+    else if (!*feed->file && !feed->journal && !config_setting_get_member(group, "file"))
+        conf_wrong(reader, group, "nothing to follow: the setting \"file\", or journal = true, is missing");
+    else if (!*feed->file && !feed->journal)
+        conf_wrong(reader, config_setting_get_member(group, "file"), "may not be empty without journal = true");
+    for (size_t i = 0; i < sizeof of_journal / sizeof of_journal[0]; i++) {
+        const config_setting_t *setting = config_setting_get_member(group, of_journal[i]);
+        if (setting && !feed->journal)
+            conf_wrong(reader, setting, "has no effect on a file: it needs journal = true");
+    }
+}
+
+static void read_feeds(struct conf_reader *reader, const struct conf_row *row, const config_setting_t *setting,
+                       void *into)
+{
+    struct conf *conf = into;
+    size_t length = list_length(reader, setting, FEEDS_MAX);
+    conf->feeds = conf_memory(reader->blocks, length, sizeof *conf->feeds);
+    conf->feed_count = length;
+    for (size_t i = 0; i < length; i++) {
+        const config_setting_t *group = config_setting_get_elem(setting, (unsigned)i);
+        size_t before = reader->errors->count;
+        conf_rows_initial(feed_rows, ROW_COUNT(feed_rows), &conf->feeds[i]);
+        conf_rows_read(reader, feed_rows, ROW_COUNT(feed_rows), group, &conf->feeds[i]);
+        if (reader->errors->count == before)
+            check_feed(reader, group, &conf->feeds[i]);
+    }
+    free(unique_names(reader, setting, (const char *)conf->feeds, sizeof *conf->feeds, length));
+    (void)row;
+}
+
 static const struct conf_row root_rows[] = {
     {"log_level", conf_read_word, MEMBER(conf, log_level), 1, 64, LOG_LEVEL_NOTICE, NULL, level_words, false},
     {"agent", read_agent, MEMBER(conf, agent), 0, 0, 0, NULL, NULL, false},
@@ -329,6 +407,8 @@ static const struct conf_row root_rows[] = {
     {"defaults", read_defaults, MEMBER(conf, partners), 0, 0, 0, NULL, NULL, false},
     {"thresholds", conf_read_thresholds, MEMBER(conf, thresholds), 0, 0, 0, NULL, NULL, false},
     {"partners", read_partners, MEMBER(conf, partners), 0, 0, 0, NULL, NULL, false},
+    {"edge", read_edge, MEMBER(conf, edge), 0, 0, 0, NULL, NULL, false},
+    {"feeds", read_feeds, MEMBER(conf, feeds), 0, 0, 0, NULL, NULL, false},
 };
 
 /* A configuration of initial values, and a reader into it. */
@@ -341,6 +421,7 @@ static struct conf *begin(struct conf_reader *reader, const char *path, const st
     conf_rows_initial(agent_rows, ROW_COUNT(agent_rows), &conf->agent);
     conf_rows_initial(collector_rows, ROW_COUNT(collector_rows), &conf->collectors);
     conf_rows_initial(budget_rows, ROW_COUNT(budget_rows), &conf->collectors.budget);
+    conf_rows_initial(edge_rows, ROW_COUNT(edge_rows), &conf->edge);
     for (int event = EVENT_NONE + 1; event < EVENT_END; event++) {
         const struct event_info *info = event_info((enum event)event);
         conf->thresholds[event] = (struct conf_threshold){info->count, info->window, info->clear};
@@ -364,8 +445,11 @@ static struct conf *finish(struct conf_reader *reader)
 {
     free(reader->trust_names);
     free(reader->resolver_names);
-    if (!reader->errors->count)
+    if (!reader->errors->count) {
+        struct conf_whole *whole = (struct conf_whole *)reader->conf;
+        whole->conf.who = whole->who = conf_who_new(reader->conf);
         return reader->conf;
+    }
     conf_errors_sort(reader->errors);
     conf_free(reader->conf);
     return NULL;
@@ -455,6 +539,7 @@ void conf_free(struct conf *conf)
         free(block);
         block = next;
     }
+    conf_who_free(whole->who);
     free(whole->order);
     free(conf->partners);
     free(conf->resolvers);

@@ -10,6 +10,7 @@
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <idn2.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -29,6 +30,12 @@ enum protocol protocol_find(const char *name)
         if (strcasecmp(name, protocol_names[i]) == 0)
             return (enum protocol)i;
     return 0;
+}
+
+const char *conf_presets_dir(void)
+{
+    const char *folder = getenv("FEDWARDEN_PRESETS");
+    return folder && *folder ? folder : PKGDATADIR "/presets";
 }
 
 /* One label of letters, digits, hyphens inside and underscores; its length, 0 when it is none. */

@@ -23,6 +23,7 @@ static const struct conf_word family_words[] = {
 
 #define MEMBER(name) offsetof(struct conf_partner, name), sizeof(((struct conf_partner *)0)->name)
 #define NAMES_MAX    1000 /* octets of a name in Unicode, before it is encoded */
+#define NETWORKS_MAX 256
 
 const struct conf_row conf_partner_rows[] = {
     {"name", conf_read_name, MEMBER(name), 1, CONF_NAME_MAX, 0, "", NULL, true},
@@ -36,6 +37,7 @@ const struct conf_row conf_partner_rows[] = {
     {"verify_name", conf_read_identity, MEMBER(verify_name), 0, NAMES_MAX, 0, "", NULL, false},
     {"sni", conf_read_hostname, MEMBER(sni), 0, NAMES_MAX, 0, "", NULL, false},
     {"expected", conf_read_expected, MEMBER(expected), 0, CONF_EXPECTED_MAX, 0, NULL, NULL, false},
+    {"networks", conf_read_networks, MEMBER(networks), 0, NETWORKS_MAX, 0, NULL, NULL, false},
     {"thresholds", conf_read_thresholds, MEMBER(thresholds), 0, 0, 0, NULL, NULL, false},
     /* from here on: in `defaults` as well */
     {"protocol", conf_read_word, MEMBER(protocol), 1, 64, PROTOCOL_SIP, NULL, protocol_words, false},

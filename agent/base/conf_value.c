@@ -39,8 +39,7 @@ void conf_read_name(struct conf_reader *reader, const struct conf_row *row, cons
         *text_member(row, into) = conf_string(reader->blocks, text);
 }
 
-/* Writes the checked form of a host name into `name`; an error otherwise. */
-static bool read_hostname(struct conf_reader *reader, const config_setting_t *setting, const char *text, char *name)
+bool conf_hostname_checked(struct conf_reader *reader, const config_setting_t *setting, const char *text, char *name)
 {
     struct address address;
     if (conf_hostname(text, name))
@@ -61,7 +60,7 @@ void conf_read_hostname(struct conf_reader *reader, const struct conf_row *row, 
         return;
     if (!*text && !row->min)
         *text_member(row, into) = "";
-    else if (read_hostname(reader, setting, text, name))
+    else if (conf_hostname_checked(reader, setting, text, name))
         *text_member(row, into) = conf_string(reader->blocks, name);
 }
 
@@ -184,11 +183,7 @@ void conf_read_trust(struct conf_reader *reader, const struct conf_row *row, con
         *(uint32_t *)((char *)into + row->offset) = (uint32_t)found;
 }
 
-/*
- * Lists of texts: ("a", "b"), ["a", "b"], or "a" for one. Returns the number of elements, at most `max`; -1 with an
- * error. list_element(setting, i) is the setting of one.
- */
-static int list_length(struct conf_reader *reader, const config_setting_t *setting, int max)
+int conf_texts_length(struct conf_reader *reader, const config_setting_t *setting, int max)
 {
     int type = config_setting_type(setting);
     int length = type == CONFIG_TYPE_STRING ? 1 : config_setting_length(setting);
@@ -203,7 +198,7 @@ static int list_length(struct conf_reader *reader, const config_setting_t *setti
     return length;
 }
 
-static const config_setting_t *list_element(const config_setting_t *setting, int i)
+const config_setting_t *conf_texts_element(const config_setting_t *setting, int i)
 {
     return config_setting_type(setting) == CONFIG_TYPE_STRING ? setting : config_setting_get_elem(setting, (unsigned)i);
 }
@@ -212,11 +207,11 @@ void conf_read_resolvers(struct conf_reader *reader, const struct conf_row *row,
                          void *into)
 {
     struct conf_partner *partner = into;
-    int length = list_length(reader, setting, (int)row->max);
+    int length = conf_texts_length(reader, setting, (int)row->max);
     partner->resolver_count = 0;
     for (int i = 0; i < length; i++) {
         const char *text;
-        const config_setting_t *element = list_element(setting, i);
+        const config_setting_t *element = conf_texts_element(setting, i);
         if (!conf_text(reader, element, CONF_NAME_MAX, &text))
             continue;
         long found =
@@ -249,11 +244,11 @@ void conf_read_expected(struct conf_reader *reader, const struct conf_row *row, 
                         void *into)
 {
     struct conf_partner *partner = into;
-    int length = list_length(reader, setting, (int)row->max);
+    int length = conf_texts_length(reader, setting, (int)row->max);
     partner->expected_count = 0;
     for (int i = 0; i < length; i++) {
         const char *text;
-        const config_setting_t *element = list_element(setting, i);
+        const config_setting_t *element = conf_texts_element(setting, i);
         if (!conf_text(reader, element, OBSERVATION_NAME + 6, &text))
             continue;
         const char *form = expected_form(reader, text);
@@ -268,17 +263,17 @@ void conf_read_allowed(struct conf_reader *reader, const struct conf_row *row, c
                        void *into)
 {
     struct conf_partner *partner = into;
-    int length = list_length(reader, setting, (int)row->max);
+    int length = conf_texts_length(reader, setting, (int)row->max);
     partner->allowed_count = 0;
     for (int i = 0; i < length; i++) {
         const char *text;
         char name[OBSERVATION_NAME];
-        const config_setting_t *element = list_element(setting, i);
+        const config_setting_t *element = conf_texts_element(setting, i);
         if (!conf_text(reader, element, OBSERVATION_NAME, &text))
             continue;
         if (strcmp(text, "*") == 0)
             partner->allowed[partner->allowed_count++] = "*";
-        else if (read_hostname(reader, element, text, name))
+        else if (conf_hostname_checked(reader, element, text, name))
             partner->allowed[partner->allowed_count++] = conf_string(reader->blocks, name);
     }
 }
@@ -362,10 +357,10 @@ static bool parse_pin(const char *text, uint8_t pin[32])
 void conf_read_pins(struct conf_reader *reader, const struct conf_row *row, const config_setting_t *setting, void *into)
 {
     struct conf_trust *trust = into;
-    int length = list_length(reader, setting, (int)row->max);
+    int length = conf_texts_length(reader, setting, (int)row->max);
     for (int i = 0; i < length; i++) {
         const char *text;
-        const config_setting_t *element = list_element(setting, i);
+        const config_setting_t *element = conf_texts_element(setting, i);
         if (!conf_text(reader, element, 200, &text))
             continue;
         if (parse_pin(text, trust->pins[trust->pin_count]))
@@ -375,8 +370,7 @@ void conf_read_pins(struct conf_reader *reader, const struct conf_row *row, cons
     }
 }
 
-/* A relative path lies beside the file that names it. */
-static const char *read_path(struct conf_reader *reader, const struct conf_row *row, const config_setting_t *setting)
+const char *conf_path(struct conf_reader *reader, const struct conf_row *row, const config_setting_t *setting)
 {
     const char *text;
     char path[4096];
@@ -395,7 +389,7 @@ static const char *read_path(struct conf_reader *reader, const struct conf_row *
 
 void conf_read_path(struct conf_reader *reader, const struct conf_row *row, const config_setting_t *setting, void *into)
 {
-    const char *path = read_path(reader, row, setting);
+    const char *path = conf_path(reader, row, setting);
     if (path && row->min && !*path)
         conf_wrong(reader, setting, "may not be empty");
     else if (path)
@@ -434,7 +428,7 @@ static FILE *open_file(struct conf_reader *reader, const config_setting_t *setti
 static void read_pem(struct conf_reader *reader, const struct conf_row *row, const config_setting_t *setting,
                      void *into, const char *what, const char *hold)
 {
-    const char *path = read_path(reader, row, setting);
+    const char *path = conf_path(reader, row, setting);
     if (!path)
         return;
     *text_member(row, into) = path;
@@ -465,7 +459,7 @@ void conf_read_key(struct conf_reader *reader, const struct conf_row *row, const
 void conf_read_folder(struct conf_reader *reader, const struct conf_row *row, const config_setting_t *setting,
                       void *into)
 {
-    const char *path = read_path(reader, row, setting);
+    const char *path = conf_path(reader, row, setting);
     if (!path)
         return;
     *text_member(row, into) = path;
@@ -476,13 +470,19 @@ void conf_read_folder(struct conf_reader *reader, const struct conf_row *row, co
         conf_wrong(reader, setting, "the folder \"%s\" cannot be read: %s", path, strerror(errno));
 }
 
+void conf_check_file(struct conf_reader *reader, const config_setting_t *setting, const char *path)
+{
+    FILE *file = open_file(reader, setting, path);
+    if (file)
+        fclose(file);
+}
+
 void conf_read_file(struct conf_reader *reader, const struct conf_row *row, const config_setting_t *setting, void *into)
 {
-    const char *path = read_path(reader, row, setting);
+    const char *path = conf_path(reader, row, setting);
     if (!path)
         return;
     *text_member(row, into) = path;
-    FILE *file = *path ? open_file(reader, setting, path) : NULL;
-    if (file)
-        fclose(file);
+    if (*path)
+        conf_check_file(reader, setting, path);
 }

@@ -179,6 +179,7 @@ struct conf {
     size_t partner_count;
     struct conf_partner *partners;
     const uint32_t *partner_order; /* positions in the order of names; NULL: conf_partner_find looks at each */
+    const struct conf_who *who;    /* prepared for conf_partner_at and conf_is_own; NULL: they look at each */
     struct conf_threshold thresholds[EVENT_COUNT]; /* per event, for what has no partner */
     struct conf_edge edge;
     size_t feed_count;
@@ -224,13 +225,22 @@ void conf_errors_clear(struct conf_errors *errors);
 
 /*
  * conf_partner_at(conf, domain, address): who a line of a log is about: the partner with that domain or a domain above
- * it, else the one with a configured address or network that holds `address` (NULL or ADDRESS_UNKNOWN: not known), the
- * longest prefix first; -1 when nobody. Any thread.
+ * it, the longest first, else the one with a configured address or network that holds `address` (NULL or
+ * ADDRESS_UNKNOWN: not known), the longest prefix first; of equals the first in the file; -1 when nobody. `domain` (NULL
+ * or "": not known) may be any text. Disabled partners count too. Any thread; O(log n) of all networks.
  * conf_is_own(conf, address): whether it lies in one of the edge's own networks.
+ * network_holds(network, address): false for ADDRESS_UNKNOWN. For all of them an IPv4-mapped IPv6 address (RFC 4291,
+ * 2.5.5.2) is the IPv4 address in it.
  */
 long conf_partner_at(const struct conf *conf, const char *domain, const struct address *address);
 bool conf_is_own(const struct conf *conf, const struct address *address);
 bool network_holds(const struct conf_network *network, const struct address *address);
+
+/*
+ * conf_presets_dir(): the folder in which a preset is looked for that is given by name alone, as NAME.conf: that of the
+ * installation, or FEDWARDEN_PRESETS of the environment. Any thread.
+ */
+const char *conf_presets_dir(void);
 
 /* conf_partner_find(conf, name): position in conf->partners, or -1. */
 long conf_partner_find(const struct conf *conf, const char *name);

@@ -7,7 +7,9 @@
  *   conf_source.c   files and their includes -> one text, a token a line, and where each line came from
  *   conf_schema.c   rows of settings, and how a group is read by them
  *   conf_value.c    how one value is read and checked: names, addresses, references, files
+ *   conf_edge.c     the values that describe the edge and its logs
  *   conf_partner.c  what follows from several settings of a partner
+ *   conf_who.c      whose a domain and an address are
  *   conf.c          the sections of the file, in order
  */
 
@@ -51,9 +53,11 @@ struct conf_place conf_source_place(const struct conf_source *source, unsigned l
 /* conf_source_token(source, line, out, size): the text of that line, printable. */
 void conf_source_token(const struct conf_source *source, unsigned line, char *out, size_t size);
 
-/* Strings of a conf live in blocks that go with it. */
+/* Strings and lists of a conf live in blocks that go with it. */
 struct conf_block;
 const char *conf_string(struct conf_block **blocks, const char *text);
+/* conf_memory(blocks, count, size): zeroed, aligned for pointers; NULL for none. */
+void *conf_memory(struct conf_block **blocks, size_t count, size_t size);
 
 /* What is known while a file is read. */
 struct conf_reader {
@@ -110,6 +114,21 @@ conf_read conf_read_number, conf_read_switch, conf_read_text, conf_read_word;
 conf_read conf_read_name, conf_read_hostname, conf_read_identity, conf_read_address, conf_read_service, conf_read_proxy,
     conf_read_trust, conf_read_resolvers, conf_read_expected, conf_read_allowed, conf_read_thresholds, conf_read_pins,
     conf_read_certificates, conf_read_crls, conf_read_key, conf_read_folder, conf_read_file, conf_read_path;
+/* Those of conf_edge.c. The first three write the number of elements before the list. */
+conf_read conf_read_networks, conf_read_domains, conf_read_ports, conf_read_log, conf_read_preset;
+
+/*
+ * Lists of texts: ("a", "b"), ["a", "b"], or "a" for one. conf_texts_length: the number of elements, at most `max`; -1
+ * with an error. conf_texts_element(setting, i): the setting of one.
+ */
+int conf_texts_length(struct conf_reader *reader, const config_setting_t *setting, int max);
+const config_setting_t *conf_texts_element(const config_setting_t *setting, int i);
+/* conf_hostname_checked(reader, setting, text, name): conf_hostname; an error when it is no legal name. */
+bool conf_hostname_checked(struct conf_reader *reader, const config_setting_t *setting, const char *text, char *name);
+/* conf_path(reader, row, setting): a path, a relative one beside the file that names it; NULL with an error. */
+const char *conf_path(struct conf_reader *reader, const struct conf_row *row, const config_setting_t *setting);
+/* conf_check_file(reader, setting, path): an error when it is no regular file that can be read. */
+void conf_check_file(struct conf_reader *reader, const config_setting_t *setting, const char *path);
 
 /* conf_text(reader, setting, max, text): the printable UTF-8 of a string setting, at most `max` octets; or an error. */
 bool conf_text(struct conf_reader *reader, const config_setting_t *setting, int64_t max, const char **text);
@@ -128,5 +147,9 @@ extern const size_t conf_partner_row_count, conf_partner_shared;
  * `group` is NULL for a partner that is made without a file.
  */
 void conf_partner_complete(struct conf_reader *reader, struct conf_partner *partner, const config_setting_t *group);
+
+/* conf_who_new(conf): what conf_partner_at and conf_is_own use. conf_who_free(NULL) is allowed. */
+struct conf_who *conf_who_new(const struct conf *conf);
+void conf_who_free(struct conf_who *who);
 
 #endif

@@ -2,8 +2,9 @@
  * libFuzzer: any octets as fedwarden.conf.
  *
  *   clang -std=gnu11 -D_GNU_SOURCE -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -Iinclude \
- *       -DLOCALSTATEDIR='"/var"' tests/fuzz/fuzz_conf.c agent/base/conf*.c agent/base/{text,event,clock}.c -o fuzz_conf
- * \ -lconfig -lidn2
+ *       -DLOCALSTATEDIR='"/var"' -DPKGDATADIR='"/usr/share/fedwarden"' \
+ *       tests/fuzz/fuzz_conf.c agent/base/conf*.c agent/base/{text,event,clock}.c \
+ *       -o fuzz_conf -lconfig -lidn2
  *   ./fuzz_conf -max_total_time=300 -max_len=8192 CORPUS tests/fuzz/seeds/conf conf
  *
  * What must hold: conf_load ends, within bounds, with a configuration or with errors that have a text,
@@ -41,6 +42,27 @@ static void require(bool holds, const char *what)
         return;
     fprintf(stderr, "broken promise: %s\n", what);
     abort();
+}
+
+/* Every network is one that holds its own address, and whose it is agrees with looking at each partner. */
+static void check_networks(const struct conf *conf, const struct conf_network *networks, size_t count)
+{
+    struct conf plain = *conf;
+    plain.who = NULL;
+    for (size_t i = 0; i < count; i++) {
+        const struct address *address = &networks[i].address;
+        require(networks[i].prefix >= 1 && networks[i].prefix <= (address->family == ADDRESS_IPV4 ? 32 : 128), "prefix");
+        require(network_holds(&networks[i], address), "a network holds its address");
+        require(conf_partner_at(conf, NULL, address) == conf_partner_at(&plain, NULL, address), "whose it is");
+        require(conf_is_own(conf, address) == conf_is_own(&plain, address), "own");
+    }
+}
+
+static void check_feed(const struct conf_feed *feed)
+{
+    require(*feed->name && *feed->preset, "a feed has a name and a preset");
+    require(feed->journal == !*feed->file, "a feed follows one of file and journal");
+    require(feed->priority >= 0 && feed->priority <= 7, "priority");
 }
 
 static void check_partner(const struct conf *conf, size_t position)
@@ -83,6 +105,12 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
     }
     for (size_t i = 0; conf && i < conf->partner_count; i++)
         check_partner(conf, i);
+    for (size_t i = 0; conf && i < conf->partner_count; i++)
+        check_networks(conf, conf->partners[i].networks, conf->partners[i].network_count);
+    if (conf)
+        check_networks(conf, conf->edge.networks, conf->edge.network_count);
+    for (size_t i = 0; conf && i < conf->feed_count; i++)
+        check_feed(&conf->feeds[i]);
     conf_errors_clear(&errors);
     conf_free(conf);
     return 0;

@@ -11,7 +11,8 @@ build='gcc libc6-dev make autoconf automake pkg-config libsnmp-dev libcurl4-open
 demo='snmp snmptrapd knot kamailio kamailio-tls-modules nginx-light openssl python3 python3-cryptography'
 test="$demo libcriterion-dev python3-pytest knot-dnsutils snmpd unbound prosody tinyproxy iproute2 nftables util-linux
     procps clang libclang-rt-14-dev valgrind smitools faketime"
-bench='dnsperf prometheus-blackbox-exporter monitoring-plugins-basic monitoring-plugins-standard'
+# check_curl of the plugins needs liburiparser1, which their package only recommends.
+bench='dnsperf prometheus-blackbox-exporter monitoring-plugins-basic monitoring-plugins-standard liburiparser1'
 
 # Packages whose services would start, and the services.
 daemons='knot kamailio nginx prosody snmpd snmptrapd tinyproxy unbound prometheus-blackbox-exporter'

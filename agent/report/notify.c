@@ -51,6 +51,7 @@ static int64_t token_interval; /* microseconds for one; 0: no limit */
 static int64_t bucket_full;    /* run time at which the bucket is full again; one token is one interval before that */
 static int64_t bucket_room;    /* how far bucket_full may lie ahead */
 static uint32_t kept;
+static bool nobody; /* there is no SNMP at all */
 static int64_t told_suppressed_run;
 static uint64_t told_suppressed;
 
@@ -148,6 +149,7 @@ void notify_open(const struct conf_agent *agent)
     token_interval = agent->notifications_per_minute ? 60 * CLOCK_SECOND / agent->notifications_per_minute : 0;
     bucket_room = burst * token_interval;
     kept = agent->notifications_kept ? agent->notifications_kept : 1;
+    nobody = agent->mode == AGENT_NONE;
     hold_to_limit();
 }
 
@@ -172,6 +174,8 @@ struct notify_counts notify_counts(void)
 
 void notify_submit(const struct transition *transition)
 {
+    if (nobody)
+        return;
     struct record *record = calloc(1, sizeof *record);
     if (!record)
         abort();

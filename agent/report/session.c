@@ -22,9 +22,10 @@
 #include "report/notify.h"
 #include "report/wire.h"
 
-#define WATCHES 32
-#define TICKS   8
-#define POLLED  256 /* descriptors of one turn; the library has a handful */
+#define WATCHES        32
+#define TICKS          8
+#define TIMEOUTS_EVERY (CLOCK_SECOND / 20)
+#define POLLED         256 /* descriptors of one turn; the library has a handful */
 
 struct watch {
     int descriptor; /* -1: free */
@@ -105,7 +106,9 @@ static bool open_library(const struct conf *conf, const struct ledger *ledger, c
     const struct conf_agent *agent = &conf->agent;
     bool subagent = agent->mode == AGENT_SUBAGENT;
     signal(SIGPIPE, SIG_IGN);
-    setenv("MIBS", "", 1); /* names are not needed, and parsing modules takes time */
+    /* names are not needed, and looking through modules takes time */
+    setenv("MIBS", "", 1);
+    setenv("MIBDIRS", "/nonexistent", 1);
     wire_log_open();
     wire_state(agent);
     netsnmp_ds_set_boolean(NETSNMP_DS_LIBRARY_ID, NETSNMP_DS_LIB_ALARM_DONT_USE_SIG, 1);
@@ -220,7 +223,13 @@ static void library_turn(const struct pollfd *polled, size_t count)
         }
     if (any)
         snmp_read2(&library_set);
-    snmp_timeout();
+    /* goes through all that is awaited: not after each packet */
+    static int64_t timeouts_seen;
+    int64_t now = clock_run();
+    if (!any || now - timeouts_seen > TIMEOUTS_EVERY) {
+        snmp_timeout();
+        timeouts_seen = now;
+    }
     run_alarms();
     netsnmp_check_outstanding_agent_requests();
 }

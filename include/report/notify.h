@@ -11,7 +11,8 @@
 #include "base/conf.h"
 #include "ledger/ledger.h"
 
-/* notify_open(agent): rates and how many are kept. Called by session_open's user after it; again after a reload. */
+/* notify_open(agent): rates and how many are kept. Called by session_open's user after it; again after a reload. With
+ * agent.mode none nothing is kept or counted. */
 void notify_open(const struct conf_agent *agent);
 void notify_close(void);
 

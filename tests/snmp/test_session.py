@@ -177,10 +177,13 @@ def test_other_requests_are_answered_by_snmpd_alone_after_the_end(started):
 
 
 def test_without_snmp_the_loop_runs(tmp_path):
-    serve = Serve(tmp_path, mode="none")
-    time.sleep(2.2)
+    serve = Serve(tmp_path, "--kept", 10, mode="none")
+    serve.command("burst 100")
+    first = serve.command("status")["turns"]
+    assert wait_until(lambda: serve.command("status")["turns"] > first + 20, 5)
     status = serve.command("status")
     assert not status["connected"] and status["late_ms"] < 500
+    assert (status["sent"], status["suppressed"], status["waiting"]) == (0, 0, 0)
     assert serve.quit() == 0
 
 

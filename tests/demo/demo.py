@@ -212,7 +212,8 @@ def demonstrate(scene, screen):
     show_table(scene, screen, "fedwPartnerTable",
                ["Name", "Domain", "Protocol", "Health", "Endpoints", "CertSecondsLeft", "Interval"])
     show_table(scene, screen, "fedwProbeTable",
-               ["PartnerName", "Kind", "Target", "Port", "Health", "Duration", "TlsVersion", "TlsCipher"])
+               ["PartnerName", "Kind", "Target", "Port", "Health", "TlsVersion"])
+    show_table(scene, screen, "fedwCertificateTable", ["PartnerName", "Depth", "Subject", "SecondsLeft"])
     rows, good = [], True
     for number, thing in enumerate(partners.BREAKS, 1):
         row, right = play(scene, screen, number, thing)

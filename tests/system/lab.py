@@ -350,7 +350,7 @@ http {{
 
     def reload(self):
         """Returns when a new connection gets the certificate that the file holds now."""
-        expected = ssl.PEM_cert_to_DER_cert(_first_certificate(self.files.cert))
+        expected = ssl.PEM_cert_to_DER_cert(_certificates(self.files.cert)[0])
         self.signal(signal.SIGHUP)
         if not wait_until(lambda: served_certificate(self.address, self.port) == expected, 10):
             raise LabError(f"{self.name} did not take the new certificate:\n{self.tail()}")
@@ -359,16 +359,17 @@ http {{
 class MutualTls(Server):
     """OpenSSL's own server, which demands a certificate that is from client_ca."""
 
-    def __init__(self, folder, name, address, port, files, client_ca, options=()):
+    def __init__(self, folder, name, address, port, files, client_ca):
         super().__init__(folder, name, address, port)
         self.files = files
         self.client_ca = client_ca
-        self.options = options
 
     def command(self):
-        return ["openssl", "s_server", "-accept", f"{self.address}:{self.port}", "-cert", self.files.cert,
-                "-cert_chain", self.files.cert, "-key", self.files.key, "-CAfile", self.client_ca, "-Verify", "3",
-                "-verify_return_error", "-www", "-quiet", *self.options]
+        chain = _certificates(self.files.cert)[1:]  # -cert sends the first one alone
+        send = ["-cert_chain", self.write("chain.pem", "\n".join(chain))] if chain else []
+        return ["openssl", "s_server", "-accept", f"{self.address}:{self.port}", "-cert", self.files.cert, *send,
+                "-key", self.files.key, "-CAfile", self.client_ca, "-Verify", "3", "-verify_return_error", "-www",
+                "-quiet"]
 
 
 class Prosody(Server):
@@ -464,9 +465,10 @@ zone:
             raise
 
 
-def _first_certificate(path):
+def _certificates(path):
+    """Each certificate of a PEM file, as text."""
     with open(path, encoding="ascii") as pem:
-        return re.search(r"-+BEGIN CERTIFICATE-+.*?-+END CERTIFICATE-+", pem.read(), re.DOTALL).group(0)
+        return re.findall(r"-+BEGIN CERTIFICATE-+.*?-+END CERTIFICATE-+", pem.read(), re.DOTALL)
 
 
 def served_certificate(address, port):

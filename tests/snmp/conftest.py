@@ -16,8 +16,15 @@ def start(role, folder, lines="", serve_arguments=(), port=None):
         serve.port = port
         return serve, serve
     master = agents.Snmpd(folder / "snmpd", agents.ACCESS_LINES + lines, port)
-    serve = agents.Serve(folder, "--agentx", master.socket, "--state", folder, *serve_arguments, mode="subagent")
-    assert agents.wait_until(serve.connected, 5), serve.text()
+    try:
+        serve = agents.Serve(folder, "--agentx", master.socket, "--state", folder, *serve_arguments, mode="subagent")
+    except BaseException:
+        master.end()
+        raise
+    if not agents.wait_until(serve.connected, 5):
+        serve.end()
+        master.end()
+        raise AssertionError(serve.text())
     return serve, master
 
 

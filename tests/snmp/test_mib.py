@@ -1,5 +1,4 @@
 """The text of FEDWARDEN-MIB: legal, complete, and the same words and numbers as the program's lists."""
-import os
 import re
 import shutil
 import subprocess
@@ -95,17 +94,17 @@ def test_every_address_has_its_kind_before_it():
             assert objects[name + "Type"][0] == f"{table}.{int(column) - 1}"
 
 
-def names_by_stand_ins(*arguments):
+def names_by_stand_ins(folder, *arguments):
     done = subprocess.run(["snmptranslate", "-M", f"{TOP}/tests/demo/mibs:{MIB.parent}", "-m", "FEDWARDEN-MIB",
                            *arguments], capture_output=True, text=True, check=False,
-                          env={**os.environ, "PATH": agents.PATH})
+                          env=agents.environment(folder))
     assert done.returncode == 0 and done.stderr == "", done.stderr
     return done.stdout
 
 
-def test_names_print_without_the_ietf_modules():
-    assert names_by_stand_ins(f"{ROOT}.1.4.1.7.42").strip() == "FEDWARDEN-MIB::fedwPartnerReason.42"
-    assert names_by_stand_ins(f"{ROOT}.0.1").strip() == "FEDWARDEN-MIB::fedwTlsOutgoingRaised"
-    shown = names_by_stand_ins("-Td", f"{ROOT}.1.4.1.7")
+def test_names_print_without_the_ietf_modules(tmp_path):
+    assert names_by_stand_ins(tmp_path, f"{ROOT}.1.4.1.7.42").strip() == "FEDWARDEN-MIB::fedwPartnerReason.42"
+    assert names_by_stand_ins(tmp_path, f"{ROOT}.0.1").strip() == "FEDWARDEN-MIB::fedwTlsOutgoingRaised"
+    shown = names_by_stand_ins(tmp_path, "-Td", f"{ROOT}.1.4.1.7")
     assert "tlsIncompleteChain(302)" in shown and "FedwReason" in shown
-    assert "2d-1d-1d,1d:1d:1d.1d,1a1d:1d" in names_by_stand_ins("-Td", f"{ROOT}.1.4.1.9")
+    assert "2d-1d-1d,1d:1d:1d.1d,1a1d:1d" in names_by_stand_ins(tmp_path, "-Td", f"{ROOT}.1.4.1.9")

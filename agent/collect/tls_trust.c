@@ -58,17 +58,20 @@ static BIO *open_file(const char *path, char *error, size_t size)
     return file;
 }
 
-static bool add_items(X509_STORE *store, const STACK_OF(X509_INFO) * items, size_t *certificates, size_t *lists)
+static bool add_items(struct tls_material *material, const STACK_OF(X509_INFO) * items, size_t *certificates,
+                      size_t *lists)
 {
     for (int i = 0; i < sk_X509_INFO_num(items); i++) {
         X509_INFO *item = sk_X509_INFO_value(items, i);
         if (item->x509 && certificates) {
-            if (!X509_STORE_add_cert(store, item->x509))
+            if (!X509_STORE_add_cert(material->store, item->x509))
                 return false;
+            if (!X509_get0_pubkey(item->x509))
+                material->key_unknown = true;
             ++*certificates;
         }
         if (item->crl && lists) {
-            if (!X509_STORE_add_crl(store, item->crl))
+            if (!X509_STORE_add_crl(material->store, item->crl))
                 return false;
             ++*lists;
         }
@@ -77,15 +80,15 @@ static bool add_items(X509_STORE *store, const STACK_OF(X509_INFO) * items, size
 }
 
 /* Adds the certificates of a PEM file (or its CRLs, where `lists` is given instead) to the store. */
-static bool load_file(X509_STORE *store, const char *path, size_t *certificates, size_t *lists, char *error,
+static bool load_file(struct tls_material *material, const char *path, size_t *certificates, size_t *lists, char *error,
                       size_t size)
 {
     BIO *file = open_file(path, error, size);
     if (!file)
         return false;
-    STACK_OF(X509_INFO) *items = PEM_X509_INFO_read_bio(file, NULL, no_password, NULL);
+    STACK_OF(X509_INFO) *items = PEM_X509_INFO_read_bio_ex(file, NULL, no_password, NULL, material->library, NULL);
     BIO_free(file);
-    bool loaded = items && add_items(store, items, certificates, lists);
+    bool loaded = items && add_items(material, items, certificates, lists);
     if (!loaded)
         text_format(error, size, "%s: cannot be read as PEM: %s", path, library_error());
     sk_X509_INFO_pop_free(items, X509_INFO_free);
@@ -101,7 +104,8 @@ static bool hashed_name(const char *name)
     return name[9 + strspn(name + 9, "0123456789")] == '\0';
 }
 
-static bool load_directory(X509_STORE *store, const char *path, size_t *certificates, char *error, size_t size)
+static bool load_directory(struct tls_material *material, const char *path, size_t *certificates, char *error,
+                           size_t size)
 {
     DIR *directory = opendir(path);
     if (!directory) {
@@ -116,20 +120,20 @@ static bool load_directory(X509_STORE *store, const char *path, size_t *certific
             continue;
         n++;
         text_format(file, sizeof file, "%s/%s", path, entry->d_name);
-        loaded = load_file(store, file, certificates, NULL, error, size);
+        loaded = load_file(material, file, certificates, NULL, error, size);
     }
     closedir(directory);
     return loaded;
 }
 
-static bool load_cas(X509_STORE *store, const struct conf_trust *conf, char *error, size_t size)
+static bool load_cas(struct tls_material *material, const struct conf_trust *conf, char *error, size_t size)
 {
     size_t count = 0;
     bool own = conf->ca_file[0] || conf->ca_dir[0];
     const char *file = own ? conf->ca_file : system_cas;
-    if (file[0] && !load_file(store, file, &count, NULL, error, size))
+    if (file[0] && !load_file(material, file, &count, NULL, error, size))
         return false;
-    if (conf->ca_dir[0] && !load_directory(store, conf->ca_dir, &count, error, size))
+    if (conf->ca_dir[0] && !load_directory(material, conf->ca_dir, &count, error, size))
         return false;
     if (count == 0) {
         text_format(error, size, "%s: no CA certificate in it (a directory needs names made by openssl rehash)",
@@ -139,10 +143,10 @@ static bool load_cas(X509_STORE *store, const struct conf_trust *conf, char *err
     return true;
 }
 
-static bool load_lists(X509_STORE *store, const struct conf_trust *conf, char *error, size_t size)
+static bool load_lists(struct tls_material *material, const struct conf_trust *conf, char *error, size_t size)
 {
     size_t count = 0;
-    if (!load_file(store, conf->crl_file, NULL, &count, error, size))
+    if (!load_file(material, conf->crl_file, NULL, &count, error, size))
         return false;
     if (count == 0) {
         text_format(error, size, "%s: no CRL in it", conf->crl_file);
@@ -256,7 +260,7 @@ struct tls_trust *tls_trust_build(struct tls_material *material, bool trust_miss
     trust->trust_missing = trust_missing;
     trust->local_problem = problem[0] != '\0';
     text_copy(trust->problem, sizeof trust->problem, problem);
-    trust->context = SSL_CTX_new(TLS_client_method());
+    trust->context = SSL_CTX_new_ex(material->library, NULL, TLS_client_method());
     trust->transport = make_transport();
     trust->pool = tls_pool_new();
     if (!trust->context || !trust->transport || !trust->pool || !set_context(trust, material)) {
@@ -281,19 +285,29 @@ static void material_clear(struct tls_material *material)
     sk_X509_pop_free(material->chain, X509_free);
 }
 
+/* What is trusted; false with what is wrong in `problem`. */
+static bool load_store(struct tls_material *material, const struct conf_trust *conf, char *problem, size_t size)
+{
+    X509_STORE_free(material->store);
+    material->store = X509_STORE_new();
+    if (!material->store) {
+        text_copy(problem, size, "no memory for the CAs");
+        return false;
+    }
+    material->revocation = conf->crl_file[0] != '\0';
+    return load_cas(material, conf, problem, size) &&
+           (!material->revocation || load_lists(material, conf, problem, size));
+}
+
 struct tls_trust *tls_trust_new(const struct conf_trust *conf, char *error, size_t size)
 {
-    struct tls_material material = {.tls_min = conf->tls_min, .store = X509_STORE_new()};
+    struct tls_material material = {.tls_min = conf->tls_min, .library = tls_library()};
     char problem[OBSERVATION_DETAIL] = "";
-    bool trust_missing = false;
     error[0] = '\0';
-    if (!material.store)
-        return NULL;
-    if (!load_cas(material.store, conf, problem, sizeof problem))
-        trust_missing = true;
-    else if (conf->crl_file[0]) {
-        material.revocation = true;
-        trust_missing = !load_lists(material.store, conf, problem, sizeof problem);
+    bool trust_missing = !load_store(&material, conf, problem, sizeof problem);
+    if (!trust_missing && material.key_unknown && material.library) {
+        material.library = NULL; /* OpenSSL's own context may know it */
+        trust_missing = !load_store(&material, conf, problem, sizeof problem);
     }
     if (!trust_missing && conf->certificate[0])
         load_own(&material, conf, problem, sizeof problem);

@@ -64,8 +64,18 @@ struct tls_trust {
     char problem[OBSERVATION_DETAIL];
 };
 
+/*
+ * tls_library(): the library context of sessions and of what they verify: one with fewer parts than OpenSSL's own, which
+ * NULL stands for. Any thread. tls_library_close(): from now on it is NULL; the self-test calls it when it fails with the
+ * smaller one, before there are other threads, trust profiles or sessions.
+ */
+OSSL_LIB_CTX *tls_library(void);
+void tls_library_close(void);
+
 /* What a profile is made of; tls_trust_build takes it all over. */
 struct tls_material {
+    OSSL_LIB_CTX *library; /* of the certificates in the store and of the sessions */
+    bool key_unknown;      /* a CA has a key that cannot be decoded there */
     X509_STORE *store;
     bool revocation; /* CRLs are in the store */
     X509 *certificate;

@@ -1,5 +1,9 @@
 #include <criterion/criterion.h>
+#include <openssl/dsa.h>
+#include <openssl/pem.h>
+#include <openssl/provider.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "collect/tls_internal.h"
@@ -125,4 +129,62 @@ Test(tls_record, self_test_passes)
 {
     char error[256];
     cr_expect(tls_self_test(error, sizeof error), "%s", error);
+}
+
+/* Once more as where the smaller context cannot be had. */
+Test(tls_record, self_test_passes_in_openssls_own_context)
+{
+    char error[256];
+    cr_assert(tls_self_test(error, sizeof error), "%s", error);
+    tls_library_close();
+    cr_expect_null(tls_library());
+    cr_expect(tls_self_test(error, sizeof error), "%s", error);
+}
+
+Test(tls_record, the_smaller_context_is_used_unless_openssl_is_configured)
+{
+    char error[256];
+    bool configured = !OSSL_PROVIDER_available(NULL, "default") || EVP_default_properties_is_fips_enabled(NULL);
+    if (configured || OPENSSL_VERSION_MINOR != 0)
+        cr_skip_test("another OpenSSL than the one this was written for");
+    cr_expect_not_null(tls_library());
+    cr_expect(tls_self_test(error, sizeof error), "%s", error);
+    cr_expect_not_null(tls_library(), "the self-test fell back: %s", error);
+}
+
+/* A CA whose key the smaller context leaves out is as good as any. */
+Test(tls_record, a_profile_with_a_dsa_ca_uses_openssls_own_context)
+{
+    char path[] = "/tmp/fedwarden-ca-XXXXXX", error[512];
+    struct conf_trust conf = {.name = "dsa", .ca_file = path, .ca_dir = "", .crl_file = "", .certificate = "", .key = "",
+                              .tls_min = TLS1_2_VERSION};
+    EVP_PKEY_CTX *maker = EVP_PKEY_CTX_new_from_name(NULL, "DSA", NULL);
+    EVP_PKEY *parameters = NULL, *key = NULL;
+    cr_assert(EVP_PKEY_paramgen_init(maker) > 0 && EVP_PKEY_CTX_set_dsa_paramgen_bits(maker, 1024) > 0 &&
+              EVP_PKEY_generate(maker, &parameters) > 0);
+    EVP_PKEY_CTX *keys = EVP_PKEY_CTX_new_from_pkey(NULL, parameters, NULL);
+    cr_assert(EVP_PKEY_keygen_init(keys) > 0 && EVP_PKEY_generate(keys, &key) > 0);
+    X509 *made = X509_new();
+    X509_set_version(made, X509_VERSION_3);
+    add_name(X509_get_subject_name(made), "CN", "DSA CA", -1);
+    X509_set_issuer_name(made, X509_get_subject_name(made));
+    X509_gmtime_adj(X509_getm_notBefore(made), -100);
+    X509_gmtime_adj(X509_getm_notAfter(made), 100000);
+    cr_assert(X509_set_pubkey(made, key) && X509_sign(made, key, EVP_sha256()) > 0);
+    FILE *file = fdopen(mkstemp(path), "w");
+    cr_assert(file && PEM_write_X509(file, made) && fclose(file) == 0);
+    struct tls_trust *trust = tls_trust_new(&conf, error, sizeof error);
+    unlink(path);
+    cr_assert_not_null(trust);
+    cr_expect_str_empty(error);
+    STACK_OF(X509) *kept = X509_STORE_get1_all_certs(trust->store);
+    cr_expect_eq(sk_X509_num(kept), 1);
+    cr_expect_not_null(X509_get0_pubkey(sk_X509_value(kept, 0)), "its key is not known");
+    sk_X509_pop_free(kept, X509_free);
+    tls_trust_free(trust);
+    X509_free(made);
+    EVP_PKEY_free(key);
+    EVP_PKEY_free(parameters);
+    EVP_PKEY_CTX_free(keys);
+    EVP_PKEY_CTX_free(maker);
 }

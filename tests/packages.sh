@@ -7,8 +7,8 @@
 set -eu
 
 build='gcc libc6-dev make autoconf automake pkg-config libsnmp-dev libcurl4-openssl-dev libconfig-dev libc-ares-dev
-    libssl-dev libidn2-dev libjansson-dev libsystemd-dev'
-demo='snmp snmptrapd knot kamailio kamailio-tls-modules nginx-light openssl python3 python3-cryptography'
+    libssl-dev libpcre2-dev libvectorscan-dev libidn2-dev libjansson-dev libsystemd-dev'
+demo='ca-certificates snmp snmptrapd knot kamailio kamailio-tls-modules nginx-light openssl python3 python3-cryptography'
 test="$demo libcriterion-dev python3-pytest knot-dnsutils snmpd unbound prosody tinyproxy iproute2 nftables util-linux
     procps clang libclang-rt-14-dev valgrind smitools faketime"
 # check_curl of the plugins needs liburiparser1, which their package only recommends.

@@ -8,6 +8,7 @@
 #include "cli/check.h"
 #include "cli/check_config.h"
 #include "cli/cli.h"
+#include "cli/match.h"
 
 static const struct command {
     const char *name;
@@ -18,6 +19,7 @@ static const struct command {
     {"check", cli_check, "walk partners once, now, and say what is wrong"},
     {"check-config", cli_check_config, "say what is wrong with the configuration"},
     {"explain", cli_explain, "what a failure reason means and what to do"},
+    {"match", cli_match, "read a log by the rules of a preset and say what they take from it"},
 };
 #define COMMANDS (sizeof commands / sizeof commands[0])
 

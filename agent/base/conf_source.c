@@ -8,6 +8,8 @@
  * the line of the token behind it. The scanner here knows just enough of the syntax (strings, comments, numbers,
  * brackets) to exclude all of that: it bounds files, depth, nesting, settings and numbers, and names the file and line
  * of every token. The grammar itself stays libconfig's.
+ *
+ * A text may also stand in single quotes: nothing in it is an escape, so that patterns can be written as they are.
  */
 #include "base/conf_parts.h"
 
@@ -147,6 +149,28 @@ static void scan_string(struct scanner *scanner, struct input *in)
     in->data += length;
 }
 
+/* A text in single quotes: told to libconfig in double ones. */
+static void scan_raw_string(struct scanner *scanner, struct input *in)
+{
+    size_t left = (size_t)(in->end - in->data - 1);
+    const char *line_end = memchr(in->data + 1, '\n', left);
+    const char *end = memchr(in->data + 1, '\'', line_end ? (size_t)(line_end - in->data - 1) : left);
+    if (!end) {
+        fail(scanner, in->file, in->line, "this text has no end: close it with a single quote on the same line");
+        in->data = line_end ? line_end : in->end;
+        return;
+    }
+    put_token(scanner->source, in, "\"", 1);
+    for (const char *p = in->data + 1; p < end; p++) {
+        if (!*p)
+            fail(scanner, in->file, in->line, "a string may not hold NUL");
+        put(scanner->source, "\\", *p == '"' || *p == '\\' ? 1 : 0);
+        put(scanner->source, p, *p ? 1 : 0);
+    }
+    put(scanner->source, "\"", 1);
+    in->data = end + 1;
+}
+
 /* Numbers, names and words: everything up to a character that means something by itself. */
 static size_t word_length(const struct input *in)
 {
@@ -247,6 +271,8 @@ static void scan_text(struct scanner *scanner, struct input *in)
         size_t left = (size_t)(in->end - in->data);
         if (*in->data == '"') {
             scan_string(scanner, in);
+        } else if (*in->data == '\'') {
+            scan_raw_string(scanner, in);
         } else if (left >= 8 && memcmp(in->data, "@include", 8) == 0) {
             scan_include(scanner, in);
         } else if (length) {

@@ -126,6 +126,24 @@ static const struct {
 };
 #define SEVERITIES (sizeof severities / sizeof severities[0])
 
+enum reason reason_by_source(enum reason reason, enum event event)
+{
+    static const struct {
+        enum reason partner, elsewhere, own;
+    } rows[] = {
+        {REASON_DOM_USER_UNKNOWN, REASON_AUTH_UNKNOWN_USER, REASON_DOM_USER_UNKNOWN},
+        {REASON_DOM_SENDER_NOT_ALLOWED, REASON_AUTH_NOT_PERMITTED, REASON_DOM_SENDER_NOT_ALLOWED},
+        {REASON_DOM_RECIPIENT_NOT_LOCAL, REASON_AUTH_NOT_PERMITTED, REASON_DOM_OUTBOUND_UNSUPPORTED},
+        {REASON_DOM_BLOCKED_PARTNER, REASON_AUTH_SOURCE_NOT_ALLOWED, REASON_AUTH_NOT_PERMITTED},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        if (rows[i].partner != reason)
+            continue;
+        return event == EVENT_AUTH_SOURCE ? rows[i].elsewhere : event == EVENT_DOMAIN_LOCAL ? rows[i].own : reason;
+    }
+    return reason;
+}
+
 int severity_rank(enum severity severity)
 {
     for (size_t i = 0; i < SEVERITIES; i++)

@@ -104,7 +104,8 @@ struct observation_walk {
 struct observation_event {
     enum event event;    /* as the rule says; with by_source only a hint */
     bool by_source;      /* the same wording is event 4 from the own network, 3 from a partner, 2 from elsewhere */
-    enum reason reason;
+    bool known_only;     /* with by_source: not counted when it is from elsewhere; `event` is then EVENT_NONE */
+    enum reason reason;  /* with by_source the one for a partner; reason_by_source tells that for who it was */
     uint32_t count;      /* failures that this stands for, at least 1 */
     struct address address; /* of the remote; ADDRESS_UNKNOWN where the product does not tell */
     uint16_t port;          /* 0 unknown */

@@ -73,6 +73,13 @@ enum reason reason_find(const char *name);
  */
 size_t reason_search(const char *text, const struct reason_info **found, size_t max);
 
+/*
+ * reason_by_source(reason, event): the same wording of a log has another reason when it is about the own network
+ * (EVENT_DOMAIN_LOCAL) or about somebody unknown (EVENT_AUTH_SOURCE) than when it is about a partner: `reason` is that
+ * for a partner.
+ */
+enum reason reason_by_source(enum reason reason, enum event event);
+
 /* severity_rank(severity): 0 cleared, 1 indeterminate, 2 warning, 3 minor, 4 major, 5 critical. */
 int severity_rank(enum severity severity);
 const char *severity_name(enum severity severity);

@@ -25,15 +25,22 @@ struct rule_set;
 struct rule_reader;
 
 /*
- * rule_set_load(path, head, errors): reads and compiles the preset at `path`; `head` names the one head to use, "" all
- * that it has. NULL with every mistake in `errors` (file, line, rule).
+ * rule_set_load(path, head, errors): reads and compiles the preset at `path`, or all presets (*.conf) of a folder; `head`
+ * names the one head to use, "" all that it has. NULL with every mistake added to `errors` (file, line, rule).
+ * rule_set_no_prefilter(set): rules are tried one by one from now on, with the same result: for tests and measurements.
+ * Before any reader is made.
  */
 struct rule_set *rule_set_load(const char *path, const char *head, struct conf_errors *errors);
+void rule_set_no_prefilter(struct rule_set *set);
 void rule_set_free(struct rule_set *set); /* NULL is allowed; after its readers */
 
-/* One event that was read. */
+/*
+ * One event that was read. Of an event by source (by_source) `event` is what the configuration tells; the ledger, which
+ * knows the addresses of partners' records too, decides. EVENT_NONE: only if the source turns out to be known (known_only).
+ */
 struct rule_hit {
-    uint64_t line, first_line; /* number of the line that completed it, and of the first of its record; from 1 */
+    uint64_t line; /* number of the line that tells it, from 1 */
+    uint64_t first_line, last_line; /* of its record */
     struct observation_event event;
     /* what else the named groups gave, for `fedwarden match`: pairs of name and printable value */
     size_t field_count;

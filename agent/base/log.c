@@ -41,6 +41,7 @@ static bool to_journal(void)
            status.st_dev == device && status.st_ino == inode;
 }
 
+__attribute__((format(printf, 3, 0)))
 static void write_line(enum log_level level, const char *module, const char *format, va_list arguments)
 {
     static const struct {

@@ -84,6 +84,7 @@ size_t text_copy(char *out, size_t size, const char *text)
     return trim_partial(out, size - 1);
 }
 
+__attribute__((format(printf, 3, 0)))
 static size_t format_at(char *out, size_t size, const char *format, va_list arguments)
 {
     if (size == 0)

@@ -5,6 +5,8 @@
  * would show what access control excludes, so that is done only where the view allows the whole module; elsewhere each
  * step is answered singly and goes through the library's check. The same holds where somebody registered something
  * below our root: the library then asks with an end that lies within it.
+ *
+ * What snmpd asks over AgentX goes past the handler (frontend_answer): the views are snmpd's matter there.
  */
 
 #include <net-snmp/net-snmp-config.h>
@@ -78,15 +80,21 @@ static void put_value(netsnmp_variable_list *variable, const struct value *value
     }
 }
 
-static void put_position(netsnmp_variable_list *variable, const struct moment *moment, const struct position *position)
+/* Writes the whole name of an instance to ROOT_MAX + TABLE_NAME_MAX sub-identifiers; returns how many. */
+static size_t whole_name(const struct position *position, oid *whole)
 {
     uint32_t name[TABLE_NAME_MAX];
-    oid whole[ROOT_MAX + TABLE_NAME_MAX];
     size_t length = table_name(&tables, position, name);
     memcpy(whole, root, root_length * sizeof root[0]);
     for (size_t i = 0; i < length; i++)
         whole[root_length + i] = name[i];
-    snmp_set_var_objid(variable, whole, root_length + length);
+    return root_length + length;
+}
+
+static void put_position(netsnmp_variable_list *variable, const struct moment *moment, const struct position *position)
+{
+    oid whole[ROOT_MAX + TABLE_NAME_MAX];
+    snmp_set_var_objid(variable, whole, whole_name(position, whole));
     struct value value;
     table_value(&tables, moment, position, &value);
     put_value(variable, &value);
@@ -105,14 +113,18 @@ static bool rest_of(const netsnmp_variable_list *variable, uint32_t *rest, size_
     return true;
 }
 
-static void answer_get(netsnmp_agent_request_info *info, netsnmp_request_info *request, const struct moment *moment)
+static enum table_found find_instance(const netsnmp_variable_list *variable, const struct moment *moment,
+                                      struct position *position)
 {
     uint32_t rest[TABLE_NAME_MAX + 1];
     size_t length;
+    return rest_of(variable, rest, &length) ? table_get(&tables, moment, rest, length, position) : TABLE_NO_OBJECT;
+}
+
+static void answer_get(netsnmp_agent_request_info *info, netsnmp_request_info *request, const struct moment *moment)
+{
     struct position position;
-    enum table_found found = TABLE_NO_OBJECT;
-    if (rest_of(request->requestvb, rest, &length))
-        found = table_get(&tables, moment, rest, length, &position);
+    enum table_found found = find_instance(request->requestvb, moment, &position);
     if (found == TABLE_NO_OBJECT) {
         netsnmp_set_request_error(info, request, SNMP_NOSUCHOBJECT);
         return;
@@ -170,6 +182,65 @@ static void answer_bulk(netsnmp_request_info *request, const struct moment *mome
         request->repeat--;
         request->requestvb = request->requestvb->next_variable;
         put_position(request->requestvb, moment, &position);
+    }
+}
+
+/* The end of a search range; a null one is none. */
+static bool has_end(const oid *end, size_t length)
+{
+    for (size_t i = 0; i < length; i++)
+        if (end[i])
+            return true;
+    return false;
+}
+
+static bool find_in_range(const netsnmp_variable_list *variable, const struct moment *moment, struct position *position)
+{
+    uint32_t rest[TABLE_NAME_MAX + 1];
+    size_t length;
+    if (!rest_of(variable, rest, &length))
+        return false;
+    if (variable->type == ASN_PRIV_INCL_RANGE && table_get(&tables, moment, rest, length, position) == TABLE_FOUND)
+        return true;
+    return table_next(&tables, moment, rest, length, position);
+}
+
+static void answer_range(netsnmp_variable_list *variable, const struct moment *moment)
+{
+    oid end[MAX_OID_LEN];
+    size_t length = variable->val_len / sizeof end[0];
+    struct position position;
+    bool ranged = variable->type == ASN_PRIV_INCL_RANGE || variable->type == ASN_PRIV_EXCL_RANGE;
+    if (!ranged || length > MAX_OID_LEN)
+        length = 0;
+    memcpy(end, variable->val.objid, length * sizeof end[0]);
+    if (find_in_range(variable, moment, &position)) {
+        oid name[ROOT_MAX + TABLE_NAME_MAX];
+        size_t name_length = whole_name(&position, name);
+        if (!has_end(end, length) || snmp_oid_compare(name, name_length, end, length) < 0) {
+            put_position(variable, moment, &position);
+            return;
+        }
+    }
+    snmp_set_var_typed_value(variable, SNMP_ENDOFMIBVIEW, NULL, 0);
+}
+
+void frontend_answer(struct variable_list *variables, bool next)
+{
+    struct moment moment = moment_now();
+    for (netsnmp_variable_list *variable = variables; variable; variable = variable->next_variable) {
+        struct position position;
+        enum table_found found;
+        if (next) {
+            answer_range(variable, &moment);
+        } else if ((found = find_instance(variable, &moment, &position)) == TABLE_FOUND) {
+            struct value value;
+            table_value(&tables, &moment, &position, &value);
+            put_value(variable, &value);
+        } else {
+            snmp_set_var_typed_value(variable, found == TABLE_NO_OBJECT ? SNMP_NOSUCHOBJECT : SNMP_NOSUCHINSTANCE,
+                                     NULL, 0);
+        }
     }
 }
 

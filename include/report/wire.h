@@ -22,6 +22,12 @@ struct variable_list;
 /* frontend_open(ledger, status): registers the one handler of all tables with the library. False: it refused. */
 bool frontend_open(const struct ledger *ledger, const struct session_status *status);
 void frontend_close(void);
+/*
+ * frontend_answer(variables, next): answers the varbinds of an AgentX Get, or of a GetNext with their search ranges as
+ * the library has read them (the end is the value, and the type says whether the start is included; RFC 2741 sections
+ * 5.2, 7.2.3.1 and 7.2.3.2).
+ */
+void frontend_answer(struct variable_list *variables, bool next);
 /* frontend_oid(length): what is registered: the root of the objects. */
 const unsigned long *frontend_oid(size_t *length);
 /* frontend_uptime(): takes over the sysUpTime that the library knows now; called when there is a master. */

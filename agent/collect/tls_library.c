@@ -28,6 +28,7 @@ static CRYPTO_ONCE opened = CRYPTO_ONCE_STATIC_INIT;
 static OSSL_LIB_CTX *library; /* for as long as the program runs */
 static bool closed;
 static OSSL_PROVIDER *base; /* OpenSSL's "default" */
+
 static OSSL_ALGORITHM decoders[ALGORITHMS_MAX + 1], keys[ALGORITHMS_MAX + 1]; /* ended by one without a name */
 
 static bool is_named(const OSSL_ALGORITHM *algorithm, const char *const *names, size_t count)

@@ -238,8 +238,8 @@ void frontend_answer(struct variable_list *variables, bool next)
             table_value(&tables, &moment, &position, &value);
             put_value(variable, &value);
         } else {
-            snmp_set_var_typed_value(variable, found == TABLE_NO_OBJECT ? SNMP_NOSUCHOBJECT : SNMP_NOSUCHINSTANCE,
-                                     NULL, 0);
+            snmp_set_var_typed_value(variable, found == TABLE_NO_OBJECT ? SNMP_NOSUCHOBJECT : SNMP_NOSUCHINSTANCE, NULL,
+                                     0);
         }
     }
 }

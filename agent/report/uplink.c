@@ -32,8 +32,8 @@
 #define EXCHANGE_TIMEOUT 250000 /* microseconds */
 #define SEND_TIMEOUT     250000 /* of a write to a socket that is full */
 #define FIRST_DELAY      (CLOCK_SECOND / 4)
-#define ANSWER_SECONDS   60   /* a Notify that is not answered within is lost with its link */
-#define AGENTX_GET       5    /* RFC 2741, 6.1 */
+#define ANSWER_SECONDS   60 /* a Notify that is not answered within is lost with its link */
+#define AGENTX_GET       5  /* RFC 2741, 6.1 */
 #define AGENTX_GET_NEXT  6
 #define AGENTX_NOTIFY    12
 #define AGENTX_RESPONSE  18
@@ -49,7 +49,7 @@ int agentx_unregister(netsnmp_session *session, oid *start, size_t length, int p
                       oid range_ubound, const char *context);
 int agentx_send_ping(netsnmp_session *session);
 
-static netsnmp_session *link_session; /* NULL: down */
+static netsnmp_session *link_session;   /* NULL: down */
 static netsnmp_callback library_packet; /* what the library does with a packet */
 static bool registered;
 static int64_t reconnect, delay, attempt_due, ping_due;
@@ -83,8 +83,8 @@ static int on_session(int major, int minor, void *argument, void *context)
 }
 
 /*
- * Gets and GetNexts are answered here and now. The library would carry each through an agent of its own behind a pair of
- * pipes: three turns of the loop and seven more system calls a varbind, and snmpd asks for one varbind at a time.
+ * Gets and GetNexts are answered here and now. The library would carry each through an agent of its own behind a pair
+ * of pipes: three turns of the loop and seven more system calls a varbind, and snmpd asks for one varbind at a time.
  */
 static int on_packet(int operation, netsnmp_session *session, int request, netsnmp_pdu *pdu, void *context)
 {

@@ -164,6 +164,17 @@ static const struct conf_row feed_rows[] = {
     {"enabled", conf_read_switch, MEMBER(conf_feed, enabled), 0, 1, 1, NULL, NULL, false},
 };
 
+static const struct conf_row inbox_rows[] = {
+    {"path", conf_read_socket, MEMBER(conf_inbox, path), 0, 1000, 0, "", NULL, false},
+    {"mode", conf_read_mode, MEMBER(conf_inbox, mode), 0, 0777, 0660, NULL, NULL, false},
+    {"group", conf_read_group, MEMBER(conf_inbox, group), 0, 64, 0, "", NULL, false},
+    NUMBER(conf_inbox, connections_max, 1, 1024, 64),
+};
+
+static const struct conf_row tlsrpt_rows[] = {
+    {"directory", conf_read_drop, MEMBER(conf_tlsrpt, directory), 0, 1000, 0, "", NULL, false},
+};
+
 /* The number of groups in a list of them; 0 with an error when it is something else. */
 static size_t list_length(struct conf_reader *reader, const config_setting_t *setting, size_t max)
 {
@@ -361,6 +372,18 @@ static void read_edge(struct conf_reader *reader, const struct conf_row *row, co
     conf_rows_read(reader, edge_rows, ROW_COUNT(edge_rows), setting, (char *)into + row->offset);
 }
 
+static void read_inbox(struct conf_reader *reader, const struct conf_row *row, const config_setting_t *setting,
+                       void *into)
+{
+    conf_rows_read(reader, inbox_rows, ROW_COUNT(inbox_rows), setting, (char *)into + row->offset);
+}
+
+static void read_tlsrpt(struct conf_reader *reader, const struct conf_row *row, const config_setting_t *setting,
+                        void *into)
+{
+    conf_rows_read(reader, tlsrpt_rows, ROW_COUNT(tlsrpt_rows), setting, (char *)into + row->offset);
+}
+
 /* What the settings of a feed say together. */
 static void check_feed(struct conf_reader *reader, const config_setting_t *group, const struct conf_feed *feed)
 {
@@ -409,6 +432,8 @@ static const struct conf_row root_rows[] = {
     {"partners", read_partners, MEMBER(conf, partners), 0, 0, 0, NULL, NULL, false},
     {"edge", read_edge, MEMBER(conf, edge), 0, 0, 0, NULL, NULL, false},
     {"feeds", read_feeds, MEMBER(conf, feeds), 0, 0, 0, NULL, NULL, false},
+    {"inbox", read_inbox, MEMBER(conf, inbox), 0, 0, 0, NULL, NULL, false},
+    {"tlsrpt", read_tlsrpt, MEMBER(conf, tlsrpt), 0, 0, 0, NULL, NULL, false},
 };
 
 /* A configuration of initial values, and a reader into it. */
@@ -422,6 +447,8 @@ static struct conf *begin(struct conf_reader *reader, const char *path, const st
     conf_rows_initial(collector_rows, ROW_COUNT(collector_rows), &conf->collectors);
     conf_rows_initial(budget_rows, ROW_COUNT(budget_rows), &conf->collectors.budget);
     conf_rows_initial(edge_rows, ROW_COUNT(edge_rows), &conf->edge);
+    conf_rows_initial(inbox_rows, ROW_COUNT(inbox_rows), &conf->inbox);
+    conf_rows_initial(tlsrpt_rows, ROW_COUNT(tlsrpt_rows), &conf->tlsrpt);
     for (int event = EVENT_NONE + 1; event < EVENT_END; event++) {
         const struct event_info *info = event_info((enum event)event);
         conf->thresholds[event] = (struct conf_threshold){info->count, info->window, info->clear};

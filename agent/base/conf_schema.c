@@ -164,7 +164,8 @@ void conf_rows_initial(const struct conf_row *rows, size_t count, void *into)
     for (const struct conf_row *row = rows; row < rows + count; row++) {
         if (row->text)
             *(const char **)((char *)into + row->offset) = row->text;
-        else if (row->read == conf_read_number || row->read == conf_read_word || row->read == conf_read_switch)
+        else if (row->read == conf_read_number || row->read == conf_read_word || row->read == conf_read_switch ||
+                 row->read == conf_read_mode)
             store_number(row, into, row->initial);
     }
 }

@@ -166,6 +166,20 @@ struct conf_feed {
     bool enabled;
 };
 
+/* Events pushed by an edge (collect/inbox.h). */
+struct conf_inbox {
+    const char *path; /* of the Unix socket, at most CONF_SOCKET_MAX octets; "" off */
+    uint32_t mode;    /* permissions of the socket: who may write to it may tell events */
+    const char *group; /* exists; "" that of the process */
+    uint32_t connections_max;
+};
+#define CONF_SOCKET_MAX 107 /* sun_path without its terminator, unix(7) */
+
+/* Reports of others about TLS to us (collect/tlsrpt.h). */
+struct conf_tlsrpt {
+    const char *directory; /* into which reports are dropped; "" off */
+};
+
 struct conf {
     const char *path; /* of the file; "" when made without one */
     int64_t loaded;   /* wall microseconds */
@@ -184,6 +198,8 @@ struct conf {
     struct conf_edge edge;
     size_t feed_count;
     struct conf_feed *feeds;
+    struct conf_inbox inbox;
+    struct conf_tlsrpt tlsrpt;
 };
 
 /* One thing that is wrong. */

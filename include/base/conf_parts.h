@@ -8,6 +8,7 @@
  *   conf_schema.c   rows of settings, and how a group is read by them
  *   conf_value.c    how one value is read and checked: names, addresses, references, files
  *   conf_edge.c     the values that describe the edge and its logs
+ *   conf_inbox.c    those of what is pushed: a socket, its permissions, a folder that is written
  *   conf_partner.c  what follows from several settings of a partner
  *   conf_who.c      whose a domain and an address are
  *   conf.c          the sections of the file, in order
@@ -116,6 +117,8 @@ conf_read conf_read_name, conf_read_hostname, conf_read_identity, conf_read_addr
     conf_read_certificates, conf_read_crls, conf_read_key, conf_read_folder, conf_read_file, conf_read_path;
 /* Those of conf_edge.c. The first three write the number of elements before the list. */
 conf_read conf_read_networks, conf_read_domains, conf_read_ports, conf_read_log, conf_read_preset;
+/* Those of conf_inbox.c. */
+conf_read conf_read_socket, conf_read_mode, conf_read_group, conf_read_drop;
 
 /*
  * Lists of texts: ("a", "b"), ["a", "b"], or "a" for one. conf_texts_length: the number of elements, at most `max`; -1

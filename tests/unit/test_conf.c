@@ -1017,6 +1017,7 @@ Test(conf, the_shipped_file_holds_every_setting_and_its_default)
     for (size_t i = 0; i < conf_partner_row_count; i++)
         cr_expect(strstr(text, conf_partner_rows[i].name), "%s is not explained", conf_partner_rows[i].name);
     mkdir("ca.d", 0700);
+    mkdir("tlsrpt", 0700);
     write_text("access.conf", "");
     write_text("contoso-ca.pem", CERTIFICATE);
     write_text("contoso-crl.pem", CRL);
@@ -1033,6 +1034,10 @@ Test(conf, the_shipped_file_holds_every_setting_and_its_default)
     cr_expect_eq(conf->edge.network_count, 2);
     cr_expect_eq(conf->edge.sources_max, 4096);
     cr_expect_eq(conf->feed_count, 2);
+    cr_expect_str_eq(conf->inbox.path, "/run/fedwarden/inbox");
+    cr_expect_eq(conf->inbox.mode, 0660);
+    cr_expect_eq(conf->inbox.connections_max, 64);
+    cr_expect_str_eq(conf->tlsrpt.directory, "tlsrpt");
     cr_expect_str_eq(conf->feeds[0].file, "/var/log/kamailio.log");
     cr_expect(conf->feeds[1].journal);
     cr_expect_eq(conf->feeds[1].priority, 7);

@@ -385,15 +385,16 @@ static void add_head(struct conf_reader *reader, struct preset *preset, const co
         preset->heads[preset->head_count++] = (struct preset_head){name, pattern, inner, place.line, place.file};
 }
 
-/* Known heads of that name; "syslog" is every head whose name begins so. */
+/* Known heads of that name; "syslog" and "any" are all heads whose names begin so. */
 static void add_known(struct conf_reader *reader, struct preset *preset, const config_setting_t *setting,
                       const char *name, const char *inner)
 {
-    const char *names[64] = {"syslog"};
-    size_t count = 1, before = preset->head_count;
+    const char *names[64] = {"syslog", "any"};
+    size_t count = 2, before = preset->head_count, length = strlen(name);
     for (const struct preset_known_head *head = preset_heads(); head->name; head++) {
         names[count++] = head->name;
-        if (strcmp(head->name, name) == 0 || (strcmp(name, "syslog") == 0 && strncmp(head->name, "syslog", 6) == 0))
+        bool family = strcmp(name, "syslog") == 0 || strcmp(name, "any") == 0;
+        if (strcmp(head->name, name) == 0 || (family && strncmp(head->name, name, length) == 0))
             add_head(reader, preset, setting, head->name, head->pattern, inner);
     }
     if (preset->head_count == before && before < PRESET_HEADS_MAX)

@@ -39,6 +39,7 @@ const struct preset_known_head *preset_heads(void)
                        "\\.\\d+ (?:\\d+\\.\\d+% )?\\[(?<level>[A-Z]+)\\] \\S+\\.c:\\d+ "},
         /* only the time, whoever writes behind it */
         {"any-bsd", "^(?:<\\d{1,3}>)?" MONTH_DAY CLOCK " "},
+        {"any-iso", "^(?:<\\d{1,3}>)?" ISO_DATE "T" CLOCK "(?:[.,]\\d+)?(?:Z|[+-]\\d\\d:?\\d\\d) "},
         {"any-json", "^(?=\\{\")"},
         {NULL, NULL},
     };

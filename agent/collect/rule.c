@@ -175,13 +175,12 @@ static bool try_head(struct rule_reader *reader, struct line *line, size_t numbe
 
 static bool find_head(struct rule_reader *reader, struct line *line)
 {
+    const struct rule_head *heads = reader->set->heads;
     size_t last = reader->last_head;
-    if (try_head(reader, line, last))
-        return true;
-    for (size_t i = 0; i < reader->set->head_count; i++)
-        if (i != last && try_head(reader, line, i))
-            return true;
-    return false;
+    bool again = !heads[last].any && try_head(reader, line, last);
+    for (size_t i = 0; !again && i < reader->set->head_count; i++)
+        again = (i != last || heads[last].any) && try_head(reader, line, i);
+    return again;
 }
 
 /* Whether the line can be one of this preset's product; its message then is line->messages[preset]. */

@@ -81,6 +81,12 @@ enum reason rule_reason(const struct preset_rule *rule, const struct rule_values
 {
     const struct rule_value *text = &values->of[rule->read];
     enum reason reason = text->text ? preset_word_find(&rule->words, text->text, text->length) : 0;
+    if (!reason && rule->read == FIELD_CODE) {
+        const struct reason_info *known;
+        char code[32];
+        if (*text_of(values, FIELD_CODE, code, sizeof code) && reason_search(code, &known, 1))
+            reason = known->reason;
+    }
     return reason ? reason : rule->reason;
 }
 

@@ -97,6 +97,7 @@ static struct rule_head *head_of(struct rule_set *set, const struct preset_head 
     }
     struct rule_head *head = &set->heads[set->head_count++];
     head->name = text->name;
+    head->any = strncmp(text->name, "any-", 4) == 0;
     compile(set, &head->pattern, text->pattern, origin);
     return head;
 }

@@ -33,7 +33,7 @@
  *              "begin" starts it anew, "add" adds to it, "end" ends it (and what is counted `once`), "ignore" nothing
  *   reason     name of a reason
  *   words      looked for in group `read` before `reason`; without `reason`, a text that has none of them is no event
- *   read       group that the words are looked for in: "reason"
+ *   read       group that the words are looked for in: "reason". "code": then also what fedwarden explain knows the code as
  *   program, session, level   patterns that these groups of the head must match
  *   key        the group that tells records apart: "pid"
  *   join       true: takes from the record what the line itself does not tell

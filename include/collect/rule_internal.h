@@ -51,6 +51,7 @@ struct rule {
 
 struct rule_head {
     const char *name;
+    bool any; /* it fits lines of more special heads too: it is always the last that is tried */
     struct rule_pattern pattern;
     bool used[PRESETS_MAX];
     struct rule_pattern inner[PRESETS_MAX];

@@ -11,6 +11,9 @@
  * that looked and found nothing; or, where walks are too few for that, by one whole window in which the sum stayed
  * below half the threshold and the last walk that told of the event was no failure.
  *
+ * What the edge saw is no walk: it raises at once, and no walk that finds all well clears what the edge has seen within
+ * the last window. Such an alarm, and that of a row of the source table, ends with a quiet window alone.
+ *
  * A failing partner may alternate between two reasons. The row shows the newest one; the change is told at most once in
  * LEDGER_CHANGE_GAP, the tick tells what is still different then. What was told is kept in the alarm for that.
  */
@@ -19,6 +22,8 @@
 #include <stdlib.h>
 
 #include "base/text.h"
+#include "ledger/source.h"
+#include "ledger/storm.h"
 
 #define DAY          (86400 * CLOCK_SECOND)
 #define EXPIRY_MINOR (7 * DAY)
@@ -90,6 +95,8 @@ static void tell_change(struct ledger *ledger, struct ledger_alarm *alarm, int64
 
 static void set_severity(struct ledger *ledger, struct ledger_alarm *alarm, int64_t wall)
 {
+    if (alarm->severity && storm_doubts(ledger, alarm->reason))
+        return;
     enum severity severity = alarm_severity(alarm->reason, alarm->cell->last.not_after, wall);
     if (severity == alarm->severity)
         return;
@@ -112,7 +119,7 @@ static void take_over(struct ledger *ledger, const struct ledger_partner *partne
     alarm->port = cell->last.port;
     text_copy(alarm->detail, sizeof alarm->detail, cell->last.detail);
     alarm->window_count = ledger_window(ledger, cell, partner, run);
-    alarm->window_seconds = ledger_threshold(ledger, partner, cell->event)->window;
+    alarm->window_seconds = alarm_threshold(ledger, partner, cell)->window;
     alarm->total = cell->count;
 }
 
@@ -128,9 +135,12 @@ void alarm_raise(struct ledger *ledger, const struct ledger_partner *partner, st
     alarm->partner = partner ? partner->index : 0;
     text_copy(alarm->name, sizeof alarm->name, partner ? partner->conf->name : "");
     alarm->raised_wall = wall;
+    alarm->source = cell->source;
     alarm->cell = cell;
     cell->alarm = alarm;
     cell->quiet_since = 0;
+    if (cell->source)
+        source_pin(ledger, cell);
     take_over(ledger, partner, alarm, wall, run);
     index_insert(&ledger->alarms, (uint32_t[]){alarm->id}, alarm);
     tell(ledger, alarm, TRANSITION_RAISED, wall, run);
@@ -152,6 +162,8 @@ void alarm_clear(struct ledger *ledger, struct ledger_alarm *alarm, int64_t wall
     alarm->total = alarm->cell->count;
     alarm->state = ALARM_CLEARED;
     tell(ledger, alarm, TRANSITION_CLEARED, wall, run);
+    if (alarm->source)
+        source_unpin(ledger, alarm->cell);
     free(alarm);
 }
 
@@ -168,6 +180,30 @@ static bool is_quiet(struct ledger_cell *cell, const struct conf_threshold *thre
     return run - cell->quiet_since >= threshold->window * CLOCK_SECOND;
 }
 
+const struct conf_threshold *alarm_threshold(const struct ledger *ledger, const struct ledger_partner *partner,
+                                             const struct ledger_cell *cell)
+{
+    return ledger_threshold(ledger, cell->source ? NULL : partner, cell->event);
+}
+
+void alarm_counted(struct ledger *ledger, const struct ledger_partner *partner, struct ledger_cell *cell, int64_t wall,
+                   int64_t run)
+{
+    if (cell->alarm)
+        alarm_refresh(ledger, partner, cell->alarm, wall, run);
+    else if (ledger_window(ledger, cell, partner, run) >= alarm_threshold(ledger, partner, cell)->count)
+        alarm_raise(ledger, partner, cell, wall, run);
+}
+
+/* Whether walks that find nothing can end the alarm: it does not hang on the date, and the edge sees nothing either. */
+static bool walks_can_clear(const struct ledger *ledger, const struct ledger_cell *cell,
+                            const struct conf_threshold *threshold, int64_t run)
+{
+    bool edge_quiet = !cell->edge_run || run - cell->edge_run >= threshold->window * CLOCK_SECOND;
+    return threshold->clear && cell->successes_in_row >= threshold->clear && edge_quiet &&
+           !storm_doubts(ledger, cell->alarm->reason);
+}
+
 void alarm_walked(struct ledger *ledger, struct ledger_partner *partner, struct ledger_cell *cell, int64_t wall,
                   int64_t run)
 {
@@ -176,7 +212,7 @@ void alarm_walked(struct ledger *ledger, struct ledger_partner *partner, struct 
         alarm_refresh(ledger, partner, cell->alarm, wall, run);
     else if (cell->failures_in_walk && ledger_window(ledger, cell, partner, run) >= threshold->count)
         alarm_raise(ledger, partner, cell, wall, run);
-    else if (cell->alarm && threshold->clear && cell->successes_in_row >= threshold->clear)
+    else if (cell->alarm && walks_can_clear(ledger, cell, threshold, run))
         alarm_clear(ledger, cell->alarm, wall, run);
 }
 
@@ -185,12 +221,13 @@ void alarm_tick(struct ledger *ledger, int64_t wall, int64_t run)
     for (size_t i = 0; i < ledger->alarms.count;) {
         struct ledger_alarm *alarm = ledger->alarms.entries[i].cell;
         const struct ledger_partner *partner = index_find(&ledger->partners, (uint32_t[]){alarm->partner});
-        const struct conf_threshold *threshold = ledger_threshold(ledger, partner, alarm->event);
+        const struct conf_threshold *threshold = alarm_threshold(ledger, partner, alarm->cell);
         uint32_t sum = ledger_window(ledger, alarm->cell, partner, run);
         alarm->window_count = sum;
         alarm->window_seconds = threshold->window;
         /* A cell of the monitor itself counts as failing until ledger_self ends it, so it is never quiet. */
-        if (is_quiet(alarm->cell, threshold, sum, run)) {
+        bool doubtful = storm_doubts(ledger, alarm->reason);
+        if (!doubtful && is_quiet(alarm->cell, threshold, sum, run)) {
             alarm_clear(ledger, alarm, wall, run);
             continue;
         }

@@ -13,7 +13,10 @@
 #include "base/text.h"
 #include "ledger/alarm.h"
 #include "ledger/cell.h"
+#include "ledger/event_apply.h"
+#include "ledger/peer.h"
 #include "ledger/probe_rows.h"
+#include "ledger/storm.h"
 
 const struct conf_threshold *ledger_threshold(const struct ledger *ledger, const struct ledger_partner *partner,
                                               enum event event)
@@ -24,48 +27,7 @@ const struct conf_threshold *ledger_threshold(const struct ledger *ledger, const
 uint32_t ledger_window(const struct ledger *ledger, const struct ledger_cell *cell,
                        const struct ledger_partner *partner, int64_t run)
 {
-    return window_sum(&cell->window, ledger_threshold(ledger, partner, cell->event)->window, run);
-}
-
-static void *cell_allocate(size_t size)
-{
-    void *cell = calloc(1, size);
-    if (!cell)
-        abort();
-    return cell;
-}
-
-struct ledger_cell *ledger_cell_make(struct ledger *ledger, struct ledger_partner *partner, enum event event)
-{
-    if (!partner->events[event]) {
-        struct ledger_cell *cell = cell_allocate(sizeof *cell);
-        cell->event = event;
-        cell->health = HEALTH_UNKNOWN;
-        partner->events[event] = cell;
-        index_insert(&ledger->partner_events, (uint32_t[]){partner->index, (uint32_t)event}, cell);
-    }
-    return partner->events[event];
-}
-
-static void count_reason(struct index *index, const uint32_t key[], enum reason reason, int64_t wall)
-{
-    struct ledger_reason *row = index_find(index, key);
-    if (!row) {
-        row = cell_allocate(sizeof *row);
-        row->reason = reason;
-        index_insert(index, key, row);
-    }
-    if (!row->count++)
-        row->first_wall = wall;
-    row->last_wall = wall;
-}
-
-static void count_total(struct ledger *ledger, const struct ledger_failure *failure, enum event event, int64_t run)
-{
-    struct ledger_cell *total = &ledger->events[event];
-    total->count++;
-    window_add(&total->window, ledger_threshold(ledger, NULL, event)->window, run, 1);
-    total->last = *failure;
+    return window_sum(&cell->window, alarm_threshold(ledger, partner, cell)->window, run);
 }
 
 static struct ledger_failure failure_of(const struct ledger_partner *partner, const struct observation *observation)
@@ -89,13 +51,17 @@ static void count_failure(struct ledger *ledger, struct ledger_partner *partner,
     struct ledger_failure failure = failure_of(partner, observation);
     struct ledger_cell *cell = ledger_cell_make(ledger, partner, event);
     cell->count++;
+    cell_count_reason(ledger, partner, failure.reason, 1, observation->wall);
+    if (storm_holds(ledger, failure.reason)) {
+        cell->held_in_walk++;
+        ledger->storm.held++;
+        cell_count_total(ledger, &failure, event, 1);
+        return;
+    }
     window_add(&cell->window, ledger_threshold(ledger, partner, event)->window, observation->run, 1);
     if (!cell->failures_in_walk++ || alarm_failure_worse(&failure, &cell->last, observation->wall))
         cell->last = failure;
-    count_total(ledger, &cell->last, event, observation->run);
-    uint32_t reason = (uint32_t)failure.reason;
-    count_reason(&ledger->partner_reasons, (uint32_t[]){partner->index, reason}, failure.reason, observation->wall);
-    count_reason(&ledger->reasons, (uint32_t[]){reason}, failure.reason, observation->wall);
+    cell_count_total(ledger, &cell->last, event, 1);
 }
 
 static void count_success(struct ledger_partner *partner, enum event event)
@@ -150,8 +116,17 @@ static void apply_probe(struct ledger *ledger, struct ledger_partner *partner, c
 static void end_walk_of_cell(struct ledger *ledger, struct ledger_partner *partner, struct ledger_cell *cell,
                              const struct observation *observation)
 {
-    if (!cell->failures_in_walk && !cell->successes_in_walk)
+    if (cell->failures_in_walk && storm_holds(ledger, cell->last.reason)) { /* a storm began with this walk */
+        ledger->storm.held += cell->failures_in_walk;
+        cell->held_in_walk += cell->failures_in_walk;
+        cell->failures_in_walk = 0;
+    }
+    bool held = cell->held_in_walk && !cell->failures_in_walk;
+    cell->held_in_walk = 0;
+    if (held || (!cell->failures_in_walk && !cell->successes_in_walk)) {
+        cell->successes_in_walk = 0;
         return;
+    }
     if (cell->failures_in_walk) {
         cell->health = reason_health(cell->last.reason);
         cell->successes_in_row = 0;
@@ -164,14 +139,17 @@ static void end_walk_of_cell(struct ledger *ledger, struct ledger_partner *partn
     cell->failures_in_walk = cell->successes_in_walk = 0;
 }
 
-static void take_verdict(struct ledger_partner *partner, const struct observation *observation)
+static void take_verdict(const struct ledger *ledger, struct ledger_partner *partner,
+                         const struct observation *observation)
 {
     const struct observation_walk *walk = &observation->walk;
     enum health health = reason_health(walk->reason);
-    if (partner->health != health || partner->reason != walk->reason)
-        partner->since_wall = observation->wall;
-    partner->health = health;
-    partner->reason = walk->reason;
+    if (!storm_holds(ledger, walk->reason)) {
+        if (partner->health != health || partner->reason != walk->reason)
+            partner->since_wall = observation->wall;
+        partner->health = health;
+        partner->reason = walk->reason;
+    }
     partner->walk_wall = observation->wall;
     partner->walk_run = observation->run;
     if (walk->reason == REASON_NONE) {
@@ -191,17 +169,23 @@ static void apply_walk(struct ledger *ledger, struct ledger_partner *partner, co
     ledger->walks++;
     if (observation->walk.late > partner->conf->interval * CLOCK_SECOND / 10)
         ledger->walks_late++;
-    take_verdict(partner, observation);
+    storm_walked(ledger, partner, observation);
+    take_verdict(ledger, partner, observation);
     probe_row_walked(ledger, partner, &observation->walk);
     for (int event = EVENT_NONE + 1; event < EVENT_END; event++)
         if (partner->events[event])
             end_walk_of_cell(ledger, partner, partner->events[event], observation);
+    storm_judged(ledger, partner);
     partner->service_failures_in_walk = partner->endpoints_in_walk = 0;
 }
 
 void ledger_apply(struct ledger *ledger, const struct observation *observation)
 {
     ledger->observations++;
+    if (observation->kind == OBSERVATION_EVENT) {
+        event_apply(ledger, observation);
+        return;
+    }
     if (observation->partner >= ledger->conf->partner_count)
         return;
     struct ledger_partner *partner = ledger->bound[observation->partner];
@@ -217,11 +201,15 @@ void ledger_apply(struct ledger *ledger, const struct observation *observation)
     case OBSERVATION_WALK:
         apply_walk(ledger, partner, observation);
         break;
+    case OBSERVATION_EVENT:
+        break;
     }
 }
 
 void ledger_tick(struct ledger *ledger, int64_t wall, int64_t run)
 {
+    storm_clock(ledger, wall, run);
+    sources_tick(ledger, wall, run);
     alarm_tick(ledger, wall, run);
 }
 
@@ -252,8 +240,8 @@ void ledger_self(struct ledger *ledger, enum reason reason, bool failing, const 
     window_add(&cell->window, ledger_threshold(ledger, NULL, EVENT_MONITOR_SELF)->window, run, 1);
     cell->last = (struct ledger_failure){.wall = wall, .run = run, .reason = reason};
     text_copy(cell->last.detail, sizeof cell->last.detail, detail);
-    count_total(ledger, &cell->last, EVENT_MONITOR_SELF, run);
-    count_reason(&ledger->reasons, (uint32_t[]){(uint32_t)reason}, reason, wall);
+    cell_count_total(ledger, &cell->last, EVENT_MONITOR_SELF, 1);
+    cell_count_reason(ledger, NULL, reason, 1, wall);
     if (cell->alarm)
         alarm_refresh(ledger, NULL, cell->alarm, wall, run);
     else
@@ -267,6 +255,8 @@ struct ledger *ledger_new(const struct conf *conf, int64_t wall, int64_t run, le
     ledger->start_run = run;
     ledger->report = report;
     ledger->report_context = context;
+    ledger->storm.reason = REASON_NONE;
+    ledger->sources = sources_new();
     index_init(&ledger->partners, 1);
     index_init(&ledger->partner_events, 2);
     index_init(&ledger->partner_reasons, 2);
@@ -284,6 +274,7 @@ struct ledger *ledger_new(const struct conf *conf, int64_t wall, int64_t run, le
         row->reason = reason_at(i)->reason;
         index_insert(&ledger->reasons, (uint32_t[]){(uint32_t)row->reason}, row);
     }
+    storm_clock(ledger, wall, run);
     ledger_bind(ledger, conf, wall, run);
     return ledger;
 }
@@ -304,6 +295,8 @@ void ledger_free(struct ledger *ledger)
                                      &ledger->self,     &ledger->reasons};
     for (size_t i = 0; i < sizeof indexes / sizeof indexes[0]; i++)
         free_cells(indexes[i]);
+    sources_free(ledger->sources);
+    peers_free(ledger);
     free(ledger->bound);
     free(ledger->names);
     free(ledger->fixed);

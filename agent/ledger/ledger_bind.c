@@ -13,6 +13,9 @@
 #include "base/text.h"
 #include "ledger/alarm.h"
 #include "ledger/cell.h"
+#include "ledger/peer.h"
+#include "ledger/source.h"
+#include "ledger/storm.h"
 
 struct claim {
     uint32_t index;
@@ -178,7 +181,7 @@ static void alarms_clear_gone(struct ledger *ledger, int64_t wall, int64_t run)
     for (size_t i = 0; i < ledger->alarms.count;) {
         struct ledger_alarm *alarm = ledger->alarms.entries[i].cell;
         const struct ledger_partner *partner = index_find(&ledger->partners, (uint32_t[]){alarm->partner});
-        if (partner && !partner->next_index) {
+        if (partner && !partner->next_index && !alarm->source) {
             alarm_clear(ledger, alarm, wall, run);
             continue;
         }
@@ -268,6 +271,8 @@ void ledger_bind(struct ledger *ledger, const struct conf *conf, int64_t wall, i
     struct ledger_partner **order = partners_bind(ledger, conf, run, &count);
     alarms_clear_gone(ledger, wall, run);
     totals_renumber(ledger);
+    sources_bind(ledger, conf, run);
+    storm_forget(ledger);
     names_forget_gone(ledger);
     partners_renumber(ledger, order, count);
     if (ledger->conf)
@@ -283,4 +288,6 @@ void ledger_bind(struct ledger *ledger, const struct conf *conf, int64_t wall, i
     for (size_t i = 0; i < count; i++)
         cells_make(ledger, order[i]);
     free(order);
+    peers_bind(ledger);
+    storm_bound(ledger, wall, run);
 }

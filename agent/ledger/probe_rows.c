@@ -11,6 +11,8 @@
  */
 #include "ledger/probe_rows.h"
 
+#include "ledger/peer.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,6 +61,7 @@ static void row_remove(struct ledger *ledger, struct ledger_partner *partner, st
 {
     certificates_cut(ledger, partner, row, 0);
     index_remove(&ledger->probes, (uint32_t[]){partner->index, row->index});
+    peer_remove(ledger, row);
     partner->probe_count--;
     free(row);
 }
@@ -98,11 +101,14 @@ void probe_row_apply(struct ledger *ledger, struct ledger_partner *partner, cons
 {
     const struct observation_probe *probe = &observation->probe;
     struct ledger_probe *row = row_find(ledger, partner, probe->kind, probe->target, &probe->address, probe->port);
-    if (!row)
+    bool made = !row;
+    if (made)
         row = row_make(ledger, partner);
     if (!row)
         return;
     row->value = *probe;
+    if (made)
+        peer_add(ledger, partner, row);
     row->last_wall = observation->wall;
     row->last_run = observation->run;
     row->health = reason_health(probe->reason);

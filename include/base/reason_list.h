@@ -430,3 +430,11 @@ REASON_ROW(908, MON_TABLE_FULL, monTableFull, EVENT_MONITOR_SELF, SEVERITY_MAJOR
            "A bounded table or queue of the monitor is full; events were dropped and counted.",
            "Raise the limit in the configuration, or find out what floods the monitor.",
            "")
+REASON_ROW(909, MON_NETWORK_DOWN, monNetworkDown, EVENT_MONITOR_SELF, SEVERITY_CRITICAL, ACTOR_US,
+           "Many partners fail alike at once: the cause is this host or its network. Their own alarms are held back.",
+           "Check this host's interfaces, routes, firewall, proxy and limits. Partners that still fail afterwards raise their own alarms then.",
+           "")
+REASON_ROW(910, MON_RESOLVERS_DOWN, monResolversDown, EVENT_MONITOR_SELF, SEVERITY_CRITICAL, ACTOR_US,
+           "The resolvers do not answer this host, whatever partner it asks about. The partners' own alarms are held back.",
+           "Check the configured resolvers, their access lists, and UDP and TCP port 53 through the firewall.",
+           "")

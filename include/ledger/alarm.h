@@ -25,6 +25,14 @@ bool alarm_failure_worse(const struct ledger_failure *a, const struct ledger_fai
 void alarm_walked(struct ledger *ledger, struct ledger_partner *partner, struct ledger_cell *cell, int64_t wall,
                   int64_t run);
 
+/* alarm_counted(ledger, partner, cell, wall, run): a failure has been counted in the cell outside of any walk. */
+void alarm_counted(struct ledger *ledger, const struct ledger_partner *partner, struct ledger_cell *cell, int64_t wall,
+                   int64_t run);
+
+/* alarm_threshold(ledger, partner, cell): the one in force for the cell; rows of sources have that of the event. */
+const struct conf_threshold *alarm_threshold(const struct ledger *ledger, const struct ledger_partner *partner,
+                                             const struct ledger_cell *cell);
+
 /* alarm_raise(ledger, partner, cell, wall, run): of a cell without an alarm, now; `partner` NULL for the monitor's own.
  */
 void alarm_raise(struct ledger *ledger, const struct ledger_partner *partner, struct ledger_cell *cell, int64_t wall,

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/conf.h"
+#include "base/hash.h"
 #include "base/index.h"
 #include "base/observation.h"
 #include "ledger/window.h"
@@ -41,6 +42,9 @@ struct ledger_cell {
     uint32_t successes_in_row; /* walks without a failure of this event since the last one with one */
     int64_t quiet_since;       /* of a cell with an alarm: run time since when the last walk was no failure and the window's
                                   sum is below half the threshold; 0 that is not so */
+    int64_t edge_run;          /* when the edge last saw this event of the partner; 0 never */
+    uint32_t held_in_walk;     /* failures of the walk that is being told that say nothing of the partner: see storm */
+    uint32_t source;           /* of a row of fedwSourceTable: its index; 0 of a partner or of the monitor itself */
     struct ledger_alarm *alarm; /* NULL: none is active */
 };
 
@@ -72,6 +76,17 @@ struct ledger_probe {
     int64_t not_after;     /* earliest end in the last chain that was seen, kept while nothing is seen; CLOCK_NEVER none */
     struct observation_probe value; /* the last result, whole */
     size_t certificate_count;
+    struct ledger_partner *partner;                  /* of an endpoint */
+    struct ledger_probe *peer_next, **peer_link;     /* endpoints with addresses of one bucket: see peer.h */
+};
+
+/* What the edge itself saw of a partner, since it last was quiet for a whole window: the other half of its state. */
+struct ledger_edge {
+    uint64_t count;
+    int64_t since_wall;          /* the first of these failures; CLOCK_NEVER there was none */
+    int64_t last_wall, last_run; /* the last one */
+    enum event event;            /* of the last one */
+    enum reason reason;
 };
 
 struct ledger_partner {
@@ -92,6 +107,26 @@ struct ledger_partner {
     /* of the walk that is being told */
     uint32_t service_failures_in_walk, endpoints_in_walk;
     uint32_t next_index; /* while a configuration is being bound: the index to be, 0 it goes */
+    struct ledger_edge edge;
+    /* what storm.c knows of its last walk */
+    struct ledger_partner *storm_newer, *storm_older;
+    uint8_t storm_kind; /* enum storm_kind */
+    bool storm_listed, storm_fresh;
+};
+
+/* What a failure says when many partners have it at once. */
+enum storm_kind { STORM_NONE = 0, STORM_NETWORK, STORM_RESOLVERS, STORM_KINDS };
+
+/* See storm.h. */
+struct ledger_storm {
+    enum reason reason; /* monNetworkDown or monResolversDown while there is one; else REASON_NONE */
+    uint64_t held;      /* failures that changed no partner's state because of it, or of the clock */
+    /* the walks that are looked at, the newest first, and how many of them failed in which way */
+    struct ledger_partner *newest, *oldest;
+    uint32_t walked, failed[STORM_KINDS], fresh[STORM_KINDS]; /* fresh: of partners without an alarm for it */
+    bool clock_known, clock_doubtful;
+    int64_t clock_offset, clock_before; /* wall less run: at the last tick, and before it jumped */
+    int64_t clock_run;                  /* when it last jumped */
 };
 
 enum alarm_state { ALARM_CLEARED = 1, ALARM_RAISED = 2 }; /* as RFC 3877 has it: 1 is clear */
@@ -112,6 +147,7 @@ struct ledger_alarm {
     uint32_t window_count, window_seconds;
     uint64_t total; /* the cell's count */
     char detail[OBSERVATION_DETAIL];
+    uint32_t source;          /* index of the row of fedwSourceTable; 0 none */
     struct ledger_cell *cell; /* whose alarm it is */
     /* what the last transition told, and when: a change is told at most once in LEDGER_CHANGE_GAP */
     enum reason told_reason;
@@ -169,6 +205,13 @@ struct ledger {
     uint64_t sequence;
     int64_t alarms_changed_run; /* of the last transition; 0 never */
     int64_t alarms_changed_wall;
+
+    uint64_t edge_failures; /* failures that OBSERVATION_EVENT told, with their counts */
+    struct source_table *sources; /* see source.h */
+    struct ledger_storm storm;
+    struct hash_key peer_key;
+    size_t peer_buckets; /* a power of two */
+    struct ledger_probe **peers;
 };
 
 /*
@@ -194,6 +237,14 @@ void ledger_bind(struct ledger *ledger, const struct conf *conf, int64_t wall, i
  * What is fine follows from a probe's result: a lookup without a reason, or with one of configDrift, is a success of dns;
  * an endpoint passes connection, then tlsOutgoing, then certExpiry and configDrift, and a failure of one is a success of
  * those before it. A walk that says nothing about an event leaves its alarm as it is.
+ *
+ * An OBSERVATION_EVENT is what the edge saw. Who it was: the partner that it names; else, where the same wording is event
+ * 2, 3 or 4 by its source (by_source, or event authSource) and an address is told, whose address that is: the own
+ * network's, a partner's by configuration or by its probes, or nobody's, whatever domain it claims; else the partner of
+ * the domain, else that of the address. It is counted at once, with its count, in the total of the event, in the
+ * catalogue, with the partner, and by its key: events 2 and 5 by address, 4 by address and target domain, others by
+ * partner or, where none is known, by name; what has no partner as key has a row in the source table. Alarms are judged
+ * at once and cleared by a quiet window.
  */
 void ledger_apply(struct ledger *ledger, const struct observation *observation);
 

@@ -8,15 +8,22 @@
  *
  *   conf ... end           a configuration: the first one opens the ledger, each further one is a reload. In it:
  *     threshold EVENT COUNT WINDOW CLEAR         of the partners that follow, and of the totals
- *     partner NAME [index N] [interval S] [disabled]
+ *     partner NAME [index N] [interval S] [domain NAME] [network ADDRESS/LENGTH] [disabled]
+ *     own ADDRESS/LENGTH                         a network of the edge itself
+ *     own-domain NAME
+ *     sources N                                  rows of the source table
  *   at TIME COMMAND
  *   every STEP until TIME N COMMAND [| N COMMAND]...     N times the first, then N times the second, and round again
  *   walk PARTNER [late S] [endpoints N] ITEM [; ITEM]...  N endpoints although fewer are told
  *     srv RESULT   address HOST RESULT   endpoint HOST ADDRESS:PORT RESULT [ends TIME]
  *                        RESULT: ok or the name of a reason; TIME, when the certificate ends, counts from the start
+ *   event EVENT|bySource|bySourceKnown WORD VALUE...      what the edge saw; WORD is one of reason, partner, from,
+ *                        domain, target, user, serial, issuer, count
+ *   flood EVENT N        N such events, each from another address
  *   self REASON failing|ok
  *   wall +DURATION | wall -DURATION              the wall clock jumps
  *   expect raised|changed|cleared PARTNER EVENT REASON SEVERITY [count N] [total N] [id N] [at TIME] [target HOST]
+ *         [address ADDRESS] [says WORD]            WORD is somewhere in the detail
  *                        the next transition that was not expected yet; PARTNER - is none
  *   expect nothing       no transition that was not expected
  *   expect alarm PARTNER EVENT REASON SEVERITY [count N] [total N] [id N] [target HOST]
@@ -25,6 +32,10 @@
  *   expect reason PARTNER|total REASON N
  *   expect health PARTNER HEALTH REASON
  *   expect summary HEALTH ALARMS
+ *   expect source EVENT ADDRESS|NAME N|none    count of a row of the source table
+ *   expect rows|evicted|refused N              of the source table
+ *   expect edge PARTNER N REASON               what the edge saw of it since it was quiet
+ *   expect held N        failures that changed no state because of a storm
  *   expect late N        walks that started late
  *   expect index|probes PARTNER N
  *   expect gone PARTNER
@@ -39,12 +50,14 @@
 
 #include "base/text.h"
 #include "ledger/ledger.h"
+#include "ledger/source.h"
 
 #define RUN_START       (1000 * CLOCK_SECOND)
 #define WALL_START      (INT64_C(1767225600) * CLOCK_SECOND) /* 2026-01-01 */
 #define WORDS_MAX       64
 #define TRANSITIONS_MAX 10000
 #define PARTNERS_MAX    64
+#define NETWORKS_MAX    8
 
 struct scenario {
     const char *path;
@@ -189,6 +202,8 @@ static struct conf *conf_make(void)
 {
     struct conf *conf = calloc(1, sizeof *conf);
     conf->partners = calloc(PARTNERS_MAX, sizeof *conf->partners);
+    conf->edge.networks = calloc(NETWORKS_MAX, sizeof *conf->edge.networks);
+    conf->edge.domains = calloc(NETWORKS_MAX, sizeof *conf->edge.domains);
     for (int event = 1; event < EVENT_COUNT; event++) {
         const struct event_info *info = event_info(event);
         conf->thresholds[event] = (struct conf_threshold){info->count, info->window, info->clear};
@@ -200,10 +215,32 @@ static void conf_drop(struct conf *conf)
 {
     if (!conf)
         return;
-    for (size_t i = 0; i < conf->partner_count; i++)
+    for (size_t i = 0; i < conf->partner_count; i++) {
         free((char *)conf->partners[i].name);
+        free((char *)conf->partners[i].domain);
+        free(conf->partners[i].networks);
+    }
+    for (size_t i = 0; i < conf->edge.domain_count; i++)
+        free((char *)conf->edge.domains[i]);
+    free(conf->edge.networks);
+    free(conf->edge.domains);
     free(conf->partners);
     free(conf);
+}
+
+static void network_add(struct scenario *s, struct conf_network *networks, size_t *count, const char *text)
+{
+    char address[64];
+    const char *slash = strchr(text, '/');
+    if (!slash || *count == NETWORKS_MAX) {
+        fail(s, "\"%s\" is not ADDRESS/LENGTH, or one too many", text);
+        return;
+    }
+    text_format(address, sizeof address, "%.*s", (int)(slash - text), text);
+    struct conf_network *network = &networks[(*count)++];
+    if (!address_parse(address, &network->address))
+        fail(s, "\"%s\" is no address", address);
+    network->prefix = (uint8_t)parse_number(s, slash + 1);
 }
 
 static void conf_partner_add(struct scenario *s, struct words *words)
@@ -214,7 +251,9 @@ static void conf_partner_add(struct scenario *s, struct words *words)
     }
     struct conf_partner *partner = &s->next->partners[s->next->partner_count++];
     partner->name = strdup(take(s, words, "name"));
-    partner->domain = partner->host = partner->verify_name = partner->sni = partner->proxy = partner->contact = "";
+    partner->domain = strdup("");
+    partner->networks = calloc(NETWORKS_MAX, sizeof *partner->networks);
+    partner->host = partner->verify_name = partner->sni = partner->proxy = partner->contact = "";
     partner->service = "_sipfederationtls._tcp.example.net";
     partner->interval = 60;
     partner->enabled = true;
@@ -224,7 +263,12 @@ static void conf_partner_add(struct scenario *s, struct words *words)
             partner->index = (uint32_t)parse_number(s, take(s, words, "index"));
         else if (take_if(words, "interval"))
             partner->interval = (uint32_t)(parse_time(s, take(s, words, "interval")) / CLOCK_SECOND);
-        else if (take_if(words, "disabled"))
+        else if (take_if(words, "network"))
+            network_add(s, partner->networks, &partner->network_count, take(s, words, "network"));
+        else if (take_if(words, "domain")) {
+            free((char *)partner->domain);
+            partner->domain = strdup(take(s, words, "domain"));
+        } else if (take_if(words, "disabled"))
             partner->enabled = false;
         else
             fail(s, "\"%s\" is no setting of a partner", words->word[words->next]);
@@ -235,6 +279,15 @@ static void conf_line(struct scenario *s, struct words *words)
 {
     if (take_if(words, "partner")) {
         conf_partner_add(s, words);
+    } else if (take_if(words, "own")) {
+        network_add(s, s->next->edge.networks, &s->next->edge.network_count, take(s, words, "network"));
+    } else if (take_if(words, "own-domain")) {
+        if (s->next->edge.domain_count == NETWORKS_MAX)
+            fail(s, "more than %d domains", NETWORKS_MAX);
+        else
+            s->next->edge.domains[s->next->edge.domain_count++] = strdup(take(s, words, "domain"));
+    } else if (take_if(words, "sources")) {
+        s->next->edge.sources_max = (uint32_t)parse_number(s, take(s, words, "sources"));
     } else if (take_if(words, "threshold")) {
         enum event event = parse_event(s, take(s, words, "event"));
         struct conf_threshold *threshold = &s->next->thresholds[event];
@@ -377,6 +430,61 @@ static void run_every(struct scenario *s, char *text)
         }
 }
 
+static void take_text(struct scenario *s, struct words *words, char *out, size_t size)
+{
+    text_copy(out, size, take(s, words, "text"));
+}
+
+static void run_event(struct scenario *s, struct words *words)
+{
+    struct observation observation = {
+        .kind = OBSERVATION_EVENT, .partner = OBSERVATION_NO_PARTNER, .wall = now_wall(s), .run = now_run(s)};
+    struct observation_event *event = &observation.event;
+    *event = (struct observation_event){.count = 1, .reason = REASON_UNCLASSIFIED};
+    event->known_only = take_if(words, "bySourceKnown");
+    event->by_source = event->known_only || take_if(words, "bySource");
+    event->event = event->by_source ? EVENT_NONE : parse_event(s, take(s, words, "event"));
+    while (words->next < words->count && !s->failed) {
+        if (take_if(words, "reason"))
+            event->reason = parse_reason(s, take(s, words, "reason"));
+        else if (take_if(words, "partner"))
+            observation.partner = (uint32_t)position_of(s, take(s, words, "partner"));
+        else if (take_if(words, "from")) {
+            if (!address_parse(take(s, words, "address"), &event->address))
+                fail(s, "that is no address");
+        } else if (take_if(words, "domain"))
+            take_text(s, words, event->domain, sizeof event->domain);
+        else if (take_if(words, "target"))
+            take_text(s, words, event->target, sizeof event->target);
+        else if (take_if(words, "user"))
+            take_text(s, words, event->user, sizeof event->user);
+        else if (take_if(words, "serial"))
+            take_text(s, words, event->serial, sizeof event->serial);
+        else if (take_if(words, "issuer"))
+            take_text(s, words, event->issuer, sizeof event->issuer);
+        else if (take_if(words, "count"))
+            event->count = (uint32_t)parse_number(s, take(s, words, "count"));
+        else
+            fail(s, "\"%s\" says nothing about an event", words->word[words->next]);
+    }
+    if (!s->failed)
+        ledger_apply(s->ledger, &observation);
+}
+
+static void run_flood(struct scenario *s, struct words *words)
+{
+    struct observation observation = {
+        .kind = OBSERVATION_EVENT, .partner = OBSERVATION_NO_PARTNER, .wall = now_wall(s), .run = now_run(s)};
+    observation.event = (struct observation_event){
+        .event = parse_event(s, take(s, words, "event")), .count = 1, .reason = REASON_AUTH_UNKNOWN_USER};
+    uint64_t count = parse_number(s, take(s, words, "number"));
+    for (uint64_t i = 0; i < count && !s->failed; i++) {
+        observation.event.address =
+            (struct address){ADDRESS_IPV4, {11, (uint8_t)(i >> 16), (uint8_t)(i >> 8), (uint8_t)i}};
+        ledger_apply(s->ledger, &observation);
+    }
+}
+
 static void run_self(struct scenario *s, struct words *words)
 {
     enum reason reason = parse_reason(s, take(s, words, "reason"));
@@ -391,15 +499,17 @@ static void run_self(struct scenario *s, struct words *words)
 
 static void describe(const struct ledger_alarm *alarm, char *out, size_t size)
 {
-    text_format(out, size, "%s %s %s %s count %u total %llu id %u target %s", alarm->name[0] ? alarm->name : "-",
-                event_name(alarm->event), reason_name(alarm->reason), severity_name(alarm->severity),
-                alarm->window_count, (unsigned long long)alarm->total, alarm->id,
-                alarm->target[0] ? alarm->target : "-");
+    char address[ADDRESS_TEXT_SIZE];
+    text_format(out, size, "%s %s %s %s count %u total %llu id %u target %s address %s: %s",
+                alarm->name[0] ? alarm->name : "-", event_name(alarm->event), reason_name(alarm->reason),
+                severity_name(alarm->severity), alarm->window_count, (unsigned long long)alarm->total, alarm->id,
+                alarm->target[0] ? alarm->target : "-", address_text(&alarm->address, address), alarm->detail);
 }
 
 /* PARTNER EVENT REASON SEVERITY and what else is said of an alarm; `time`: when it was told, since the start. */
 static void expect_values(struct scenario *s, struct words *words, const struct ledger_alarm *alarm, int64_t time)
 {
+    char address[ADDRESS_TEXT_SIZE];
     bool same = strcmp(take(s, words, "partner"), alarm->name[0] ? alarm->name : "-") == 0;
     same &= parse_event(s, take(s, words, "event")) == alarm->event;
     same &= parse_reason(s, take(s, words, "reason")) == alarm->reason;
@@ -415,6 +525,10 @@ static void expect_values(struct scenario *s, struct words *words, const struct 
             same &= parse_time(s, take(s, words, "time")) == time;
         else if (take_if(words, "target"))
             same &= strcmp(take(s, words, "target"), alarm->target) == 0;
+        else if (take_if(words, "address"))
+            same &= strcmp(take(s, words, "address"), address_text(&alarm->address, address)) == 0;
+        else if (take_if(words, "says"))
+            same &= strstr(alarm->detail, take(s, words, "word")) != NULL;
         else
             fail(s, "\"%s\" says nothing about an alarm", words->word[words->next]);
     }
@@ -551,6 +665,41 @@ static void expect_summary(struct scenario *s, struct words *words)
     expect_number(s, words, summary.alarms);
 }
 
+/* EVENT ADDRESS|NAME N|none */
+static void expect_source(struct scenario *s, struct words *words)
+{
+    enum event event = parse_event(s, take(s, words, "event"));
+    const char *key = take(s, words, "key");
+    const struct index *rows = sources_rows(s->ledger);
+    const struct ledger_source *found = NULL;
+    for (size_t i = 0; i < rows->count; i++) {
+        const struct ledger_source *row = rows->entries[i].cell;
+        char address[ADDRESS_TEXT_SIZE];
+        if (row->cell.event == event &&
+            (strcmp(row->name, key) == 0 || strcmp(address_text(&row->address, address), key) == 0))
+            found = row;
+    }
+    if (take_if(words, "none")) {
+        if (found)
+            fail(s, "there is one, with %llu", (unsigned long long)found->cell.count);
+    } else if (found) {
+        expect_number(s, words, found->cell.count);
+    } else {
+        fail(s, "there is no such row");
+    }
+}
+
+static void expect_edge(struct scenario *s, struct words *words)
+{
+    const struct ledger_partner *partner = partner_of(s, take(s, words, "partner"));
+    if (!partner)
+        return;
+    expect_number(s, words, partner->edge.count);
+    enum reason reason = parse_reason(s, take(s, words, "reason"));
+    if (partner->edge.reason != reason)
+        fail(s, "it is %s", reason_name(partner->edge.reason));
+}
+
 static void expect_gone(struct scenario *s, struct words *words)
 {
     const char *name = take(s, words, "partner");
@@ -586,6 +735,18 @@ static void run_expect(struct scenario *s, struct words *words)
         expect_health(s, words);
     } else if (take_if(words, "summary")) {
         expect_summary(s, words);
+    } else if (take_if(words, "source")) {
+        expect_source(s, words);
+    } else if (take_if(words, "edge")) {
+        expect_edge(s, words);
+    } else if (take_if(words, "rows")) {
+        expect_number(s, words, sources_counts(s->ledger).rows);
+    } else if (take_if(words, "evicted")) {
+        expect_number(s, words, sources_counts(s->ledger).evicted);
+    } else if (take_if(words, "refused")) {
+        expect_number(s, words, sources_counts(s->ledger).refused);
+    } else if (take_if(words, "held")) {
+        expect_number(s, words, s->ledger->storm.held);
     } else if (take_if(words, "late")) {
         expect_number(s, words, s->ledger->walks_late);
     } else if (take_if(words, "gone")) {
@@ -656,6 +817,10 @@ static void run_command(struct scenario *s, const char *text)
         run_every(s, rest);
     else if (take_if(&words, "walk") && words.count > 1)
         run_walk(s, rest);
+    else if (take_if(&words, "event"))
+        run_event(s, &words);
+    else if (take_if(&words, "flood"))
+        run_flood(s, &words);
     else if (take_if(&words, "self"))
         run_self(s, &words);
     else if (take_if(&words, "wall"))

@@ -134,7 +134,7 @@ static void random_walk(struct fixture *f, uint32_t p, uint32_t health)
     enum reason verdict = REASON_NONE;
     bool dns = random_below(100) >= health && random_below(3) == 0;
     uint32_t endpoints = dns ? 0 : 1 + random_below(ENDPOINTS);
-    fixture_lookup(f, p, dns ? REASON_DNS_TIMEOUT : REASON_NONE);
+    fixture_lookup(f, p, dns ? REASON_DNS_NX_DOMAIN : REASON_NONE);
     *(dns ? &failed[EVENT_DNS] : &passed[EVENT_DNS]) += 1;
     if (dns)
         models[p][EVENT_DNS].times[models[p][EVENT_DNS].count++] = f->run;
@@ -154,7 +154,7 @@ static void random_walk(struct fixture *f, uint32_t p, uint32_t health)
         passed[EVENT_CONFIG_DRIFT] += event == EVENT_NONE;
         verdict = verdict == REASON_NONE ? reason : verdict;
     }
-    fixture_walked(f, p, dns ? REASON_DNS_TIMEOUT : verdict, endpoints);
+    fixture_walked(f, p, dns ? REASON_DNS_NX_DOMAIN : verdict, endpoints);
     for (int event = 1; event < EVENT_COUNT; event++)
         model_walked(&models[p][event], &f->conf->partners[p].thresholds[event], failed[event], passed[event], f->run);
 }
@@ -240,7 +240,7 @@ Test(ledger_model, twenty_thousand_partners)
     double healthy = round_of_walks(f, partners, REASON_NONE);
     for (int i = 0; i < 3; i++) {
         fixture_advance(f, 60);
-        round_of_walks(f, partners, REASON_TCP_TIMEOUT);
+        round_of_walks(f, partners, REASON_TCP_REFUSED);
     }
     cr_assert_eq(f->ledger->alarms.count, partners);
     double start = seconds_used();

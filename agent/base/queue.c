@@ -78,23 +78,39 @@ static size_t first_piece(const struct queue *queue, size_t position, size_t cou
     return count < to_end ? count : to_end;
 }
 
+/* Under the mutex; there is room, and at least one. */
+static void put(struct queue *queue, const struct observation *observations, size_t count)
+{
+    size_t tail = (queue->head + queue->count) % queue->room;
+    size_t piece = first_piece(queue, tail, count);
+    memcpy(&queue->ring[tail], observations, piece * sizeof *observations);
+    memcpy(&queue->ring[0], observations + piece, (count - piece) * sizeof *observations);
+    if (queue->count == 0)
+        raise_descriptor(queue);
+    queue->count += count;
+}
+
 bool queue_post(struct queue *queue, const struct observation *observations, size_t count)
 {
     if (count == 0)
         return true;
     pthread_mutex_lock(&queue->mutex);
     bool taken = count <= queue->room - queue->count;
-    if (taken) {
-        size_t tail = (queue->head + queue->count) % queue->room;
-        size_t piece = first_piece(queue, tail, count);
-        memcpy(&queue->ring[tail], observations, piece * sizeof *observations);
-        memcpy(&queue->ring[0], observations + piece, (count - piece) * sizeof *observations);
-        if (queue->count == 0)
-            raise_descriptor(queue);
-        queue->count += count;
-    } else {
+    if (taken)
+        put(queue, observations, count);
+    else
         queue->dropped += count;
-    }
+    pthread_mutex_unlock(&queue->mutex);
+    return taken;
+}
+
+size_t queue_offer(struct queue *queue, const struct observation *observations, size_t count)
+{
+    pthread_mutex_lock(&queue->mutex);
+    size_t room = queue->room - queue->count;
+    size_t taken = count < room ? count : room;
+    if (taken)
+        put(queue, observations, taken);
     pthread_mutex_unlock(&queue->mutex);
     return taken;
 }

@@ -15,8 +15,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +28,7 @@
 #include "base/log.h"
 #include "base/schedule.h"
 #include "base/text.h"
+#include "collect/collector_thread.h"
 #include "collect/probe.h"
 #include "collect/walk_tell.h"
 
@@ -51,7 +50,7 @@ struct item { /* a partner of this shard */
 struct shard {
     const struct conf *conf;
     struct queue *queue;
-    pthread_t thread;
+    struct collector_thread *thread;
     unsigned number;
     sd_event *loop;
     struct prober *prober;
@@ -318,20 +317,12 @@ static bool shard_make(struct shard *shard, const struct conf *conf, struct queu
     return shard->prober && fill(shard, count);
 }
 
-/* Threads inherit the mask of the one that makes them; the main thread handles all signals. */
-static int start_thread(struct shard *shard)
+static bool start_thread(struct shard *shard)
 {
-    sigset_t all, before;
     char name[16];
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = pthread_create(&shard->thread, NULL, run, shard);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (error == 0) {
-        text_format(name, sizeof name, "probe-%u", shard->number + 1);
-        pthread_setname_np(shard->thread, name);
-    }
-    return error;
+    text_format(name, sizeof name, "probe-%u", shard->number + 1);
+    shard->thread = collector_thread_start(name, run, shard);
+    return shard->thread != NULL;
 }
 
 struct collectors *collectors_start(const struct conf *conf, struct queue *queue)
@@ -356,15 +347,14 @@ struct collectors *collectors_start(const struct conf *conf, struct queue *queue
         return NULL;
     }
     for (unsigned i = 0; i < count; i++) {
-        int error = start_thread(&collectors->shards[i]);
-        if (error == 0) {
+        if (start_thread(&collectors->shards[i])) {
             collectors->running++;
             continue;
         }
         log_error("collector",
                   "collector thread %u of %u cannot be started: %s; lower collectors.threads or raise the "
                   "limits (TasksMax)",
-                  i + 1, count, strerrordesc_np(error));
+                  i + 1, count, strerror(errno));
         collectors_stop(collectors);
         return NULL;
     }
@@ -378,7 +368,7 @@ void collectors_stop(struct collectors *collectors)
     for (unsigned i = 0; i < collectors->running; i++)
         eventfd_write(collectors->shards[i].stop, 1);
     for (unsigned i = 0; i < collectors->running; i++)
-        pthread_join(collectors->shards[i].thread, NULL);
+        collector_thread_join(collectors->shards[i].thread);
     for (unsigned i = 0; i < collectors->count; i++)
         shard_free(&collectors->shards[i]);
     free(collectors);

@@ -24,6 +24,12 @@ void queue_free(struct queue *queue);
  */
 bool queue_post(struct queue *queue, const struct observation *observations, size_t count);
 
+/*
+ * queue_offer(queue, observations, count): copies as many from the first on as there is room for and returns how many.
+ * Nothing counts as dropped: the caller keeps the rest and offers it again. Any thread.
+ */
+size_t queue_offer(struct queue *queue, const struct observation *observations, size_t count);
+
 /* queue_take(queue, out, max): moves up to `max` observations, oldest first, to `out`; returns how many. Main thread. */
 size_t queue_take(struct queue *queue, struct observation *out, size_t max);
 

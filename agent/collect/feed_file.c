@@ -1,0 +1,646 @@
+/*
+ * Which files a feed follows. A file is known by device and inode, not by its name: a survey asks which files the name
+ * or the pattern leads to now. One that was not there before is new and read from its beginning; one that no name leads
+ * to any more was rotated away: it stays open and is read to its end, and for LINGER after it last grew, since its
+ * writer may still have it open. What took its name is read when the rest of the old one has been, so that lines keep
+ * their order; a line without an end delays that for PART_PATIENCE, then it is told as it is.
+ *
+ * Between two surveys a log may be rotated twice. The file in between then has another name of the same stem, was born
+ * since the survey before the last one, and is unknown; it is read before the newest.
+ *
+ * Of a pattern, files that hold compressed data and copies of a file that is followed (copytruncate) are left out.
+ *
+ * Surveys are done when inotify tells of a change in the folder, and once a second in any case: inotify knows nothing
+ * of what other hosts do, and its watches may be used up.
+ */
+#include "collect/feed_parts.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <fnmatch.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/text.h"
+
+#define FILES_MAX     256   /* of one feed */
+#define IGNORED_MAX   4096  /* files of a pattern that are known to be none of its logs */
+#define ENTRIES_MAX   10000 /* of a folder that are looked at */
+#define COPY_HEAD_MIN 16    /* octets that must be the same in a copy */
+#define LINGER        (60 * CLOCK_SECOND)
+#define PART_PATIENCE (2 * CLOCK_SECOND)
+#define MISSING_GRACE (60 * CLOCK_SECOND)
+#define SURVEY_EVERY  (CLOCK_SECOND * 9 / 10)
+
+struct known { /* a file by its identity */
+    uint64_t device, inode;
+    bool seen;
+};
+
+struct feed_file {
+    struct feed *feed;
+    char *folder;     /* "." when the path has none */
+    const char *name; /* of the file, or the pattern */
+    bool pattern;
+    uint64_t log;                  /* hash of the setting */
+    struct tail *tails[FILES_MAX]; /* in the order in which they were found */
+    size_t count, next;            /* next: where the next look begins to read */
+    struct known *ignored;
+    size_t ignored_count;
+    bool surveyed, changed; /* changed: inotify told of something since the last survey */
+    int64_t survey_run;
+    int64_t survey_time[2]; /* nanoseconds of the file system's clock: of the last survey and the one before */
+    int64_t missing_run;    /* since when there is no file; CLOCK_NEVER there is */
+    sd_event_source *watch;
+    struct known watched; /* the folder; seen: it is watched */
+    bool watch_failed;
+    char problem[160]; /* of the survey under way */
+};
+
+static void complain(struct feed_file *file, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void complain(struct feed_file *file, const char *format, ...)
+{
+    if (*file->problem)
+        return;
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(file->problem, sizeof file->problem, format, arguments);
+    va_end(arguments);
+}
+
+static bool make_path(const struct feed_file *file, const char *name, char *out, size_t size)
+{
+    int length = snprintf(out, size, "%s/%s", strcmp(file->folder, "/") == 0 ? "" : file->folder, name);
+    return length > 0 && (size_t)length < size;
+}
+
+/* ---- tails ---- */
+
+static struct tail *find_tail(const struct feed_file *file, const struct stat *status)
+{
+    for (size_t i = 0; i < file->count; i++)
+        if (file->tails[i]->device == status->st_dev && file->tails[i]->inode == status->st_ino)
+            return file->tails[i];
+    return NULL;
+}
+
+static int file_grew(sd_event_source *source, const struct inotify_event *event, void *context)
+{
+    struct feed_file *file = context;
+    (void)source;
+    (void)event;
+    feed_wake(file->feed);
+    return 0;
+}
+
+static void tail_close(struct tail *tail)
+{
+    tail->watch = sd_event_source_disable_unref(tail->watch);
+    if (tail->descriptor >= 0)
+        close(tail->descriptor);
+    tail->descriptor = -1;
+}
+
+static void remove_tail(struct feed_file *file, size_t position)
+{
+    tail_close(file->tails[position]);
+    free(file->tails[position]);
+    file->count--;
+    memmove(&file->tails[position], &file->tails[position + 1], (file->count - position) * sizeof *file->tails);
+}
+
+static struct tail *add_tail(struct feed_file *file, const char *log, const struct stat *status)
+{
+    if (file->count == FILES_MAX) {
+        complain(file, "%s/%s: more than %d files: not all are followed; make the pattern narrower", file->folder,
+                 file->name, FILES_MAX);
+        return NULL;
+    }
+    struct tail *tail = calloc(1, sizeof *tail);
+    if (!tail)
+        abort();
+    tail->descriptor = -1;
+    tail->device = status->st_dev;
+    tail->inode = status->st_ino;
+    tail->head.hash = feed_hash("", 0);
+    tail->grown = clock_run();
+    text_copy(tail->log, sizeof tail->log, log);
+    file->tails[file->count++] = tail;
+    return tail;
+}
+
+/* Opens `path` if it is still the file that `tail` is. */
+static bool open_tail(struct feed_file *file, struct tail *tail, const char *path)
+{
+    struct stat status;
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (descriptor < 0) {
+        if (errno == EACCES || errno == EPERM)
+            complain(file, "%s: %s; let the user of fedwarden read it (group adm, or setfacl)", path, strerror(errno));
+        else if (errno != ENOENT)
+            complain(file, "%s: %s", path, strerror(errno));
+        return false;
+    }
+    if (fstat(descriptor, &status) < 0 || status.st_dev != tail->device || status.st_ino != tail->inode) {
+        close(descriptor);
+        return false;
+    }
+    tail->descriptor = descriptor;
+    int code = sd_event_add_inotify_fd(feed_loop(file->feed), &tail->watch, descriptor, IN_MODIFY | IN_ATTRIB,
+                                       file_grew, file);
+    if (code < 0 && !file->watch_failed) {
+        file->watch_failed = true;
+        log_info("feed", "%s: no watch (%s): it is looked at once a second", path, strerror(-code));
+    }
+    return true;
+}
+
+/* ---- what is no log ---- */
+
+static bool is_ignored(struct feed_file *file, const struct stat *status)
+{
+    for (size_t i = 0; i < file->ignored_count; i++)
+        if (file->ignored[i].device == status->st_dev && file->ignored[i].inode == status->st_ino)
+            return file->ignored[i].seen = true;
+    return false;
+}
+
+static void ignore(struct feed_file *file, const struct tail *tail)
+{
+    if (file->ignored_count == IGNORED_MAX)
+        return;
+    if (!file->ignored && !(file->ignored = malloc(IGNORED_MAX * sizeof *file->ignored)))
+        abort();
+    file->ignored[file->ignored_count++] = (struct known){tail->device, tail->inode, true};
+}
+
+static bool is_compressed(const unsigned char *data, size_t length)
+{
+    static const struct {
+        unsigned char octets[6];
+        size_t length;
+    } magics[] = {
+        {{0x1f, 0x8b}, 2},                     /* gzip */
+        {{'B', 'Z', 'h'}, 3},                  /* bzip2 */
+        {{0xfd, '7', 'z', 'X', 'Z', 0x00}, 6}, /* xz */
+        {{0x28, 0xb5, 0x2f, 0xfd}, 4},         /* zstd */
+        {{0x04, 0x22, 0x4d, 0x18}, 4},         /* lz4 */
+    };
+    for (size_t i = 0; i < sizeof magics / sizeof magics[0]; i++)
+        if (length >= magics[i].length && memcmp(data, magics[i].octets, magics[i].length) == 0)
+            return true;
+    return false;
+}
+
+static bool same_head(const struct feed_head *head, const unsigned char *data, size_t length)
+{
+    return head->length >= COPY_HEAD_MIN && head->length <= length && feed_hash(data, head->length) == head->hash;
+}
+
+/* Whether it holds what another file of its stem holds or held: a copy. */
+static bool has_head_of(const struct feed_file *file, const struct tail *tail, const unsigned char *data, size_t length)
+{
+    for (size_t i = 0; i < file->count; i++) {
+        const struct tail *other = file->tails[i];
+        if (other != tail && strncmp(tail->log, other->log, strcspn(other->log, ".")) == 0 &&
+            (same_head(&other->head, data, length) || same_head(&other->before, data, length)))
+            return true;
+    }
+    return false;
+}
+
+static bool is_no_log(const struct feed_file *file, const struct tail *tail)
+{
+    unsigned char data[FEED_HEAD_MAX];
+    ssize_t got = tail->descriptor >= 0 ? pread(tail->descriptor, data, sizeof data, 0) : 0;
+    return got > 0 && (is_compressed(data, (size_t)got) || has_head_of(file, tail, data, (size_t)got));
+}
+
+/* ---- survey ---- */
+
+static int64_t file_system_time(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    return (int64_t)now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+struct born { /* a file that came and was rotated away between two surveys */
+    char name[OBSERVATION_NAME];
+    struct stat status;
+    int64_t time;
+};
+
+static int compare_born(const void *left, const void *right)
+{
+    const struct born *a = left, *b = right;
+    return a->time < b->time ? -1 : a->time > b->time;
+}
+
+static bool born_since(const struct feed_file *file, const char *path, int64_t since, struct born *born)
+{
+    struct statx status;
+    if (stat(path, &born->status) < 0 || !S_ISREG(born->status.st_mode) || !born->status.st_size ||
+        find_tail(file, &born->status) || statx(AT_FDCWD, path, 0, STATX_BTIME | STATX_MTIME, &status) < 0)
+        return false;
+    const struct statx_timestamp *time = status.stx_mask & STATX_BTIME ? &status.stx_btime : &status.stx_mtime;
+    born->time = (int64_t)time->tv_sec * INT64_C(1000000000) + time->tv_nsec;
+    return born->time >= since;
+}
+
+/* Finds what was called `log` since the survey before the last one and is called otherwise now. */
+static void find_between(struct feed_file *file, const char *log, uint64_t inode)
+{
+    enum { BORN_MAX = 64 };
+    DIR *folder = opendir(file->folder);
+    struct born *found = folder ? malloc(BORN_MAX * sizeof *found) : NULL;
+    size_t count = 0, entries = 0, stem = strcspn(log, ".");
+    const struct dirent *entry;
+    unsigned char data[FEED_HEAD_MAX];
+    while (found && count < BORN_MAX && entries++ < ENTRIES_MAX && (entry = readdir(folder))) {
+        char path[4096];
+        if (strncmp(entry->d_name, log, stem) == 0 && strcmp(entry->d_name, log) != 0 && entry->d_ino != inode &&
+            make_path(file, entry->d_name, path, sizeof path) &&
+            born_since(file, path, file->survey_time[1], &found[count]))
+            text_copy(found[count++].name, sizeof found->name, entry->d_name);
+    }
+    if (count > 1)
+        qsort(found, count, sizeof *found, compare_born);
+    for (size_t i = 0; i < count; i++) {
+        char path[4096];
+        struct tail *tail =
+            make_path(file, found[i].name, path, sizeof path) ? add_tail(file, log, &found[i].status) : NULL;
+        if (!tail)
+            continue;
+        ssize_t got = open_tail(file, tail, path) ? pread(tail->descriptor, data, sizeof data, 0) : 0;
+        if (got <= 0 || is_compressed(data, (size_t)got) || has_head_of(file, tail, data, (size_t)got))
+            remove_tail(file, file->count - 1);
+    }
+    free(found);
+    if (folder)
+        closedir(folder);
+}
+
+static void mark_seen(struct feed_file *file, const char *log)
+{
+    for (size_t i = 0; i < file->count; i++)
+        file->tails[i]->seen |= file->tails[i]->present && (!log || strcmp(file->tails[i]->log, log) == 0);
+}
+
+/* A file that `name` leads to and that is not known. */
+static void add_new(struct feed_file *file, const char *name, const char *path, const struct stat *status)
+{
+    if (file->surveyed)
+        find_between(file, name, status->st_ino);
+    struct tail *tail = add_tail(file, name, status);
+    if (!tail)
+        return;
+    tail->present = tail->seen = true;
+    if (!file->surveyed)
+        tail->offset = tail->size = (uint64_t)status->st_size;
+    if (!open_tail(file, tail, path))
+        return;
+    if (file->pattern && is_no_log(file, tail)) {
+        ignore(file, tail);
+        remove_tail(file, file->count - 1);
+        return;
+    }
+    tail_check(tail);
+}
+
+static void consider(struct feed_file *file, const char *name)
+{
+    char path[4096];
+    struct stat status;
+    if (!make_path(file, name, path, sizeof path))
+        return;
+    if (stat(path, &status) < 0) {
+        if (errno == ENOENT || errno == ENOTDIR)
+            return;
+        complain(file, "%s: %s; let the user of fedwarden into the folder", path, strerror(errno));
+        mark_seen(file, name);
+        return;
+    }
+    if (!S_ISREG(status.st_mode)) {
+        if (!file->pattern)
+            complain(file, "%s is no regular file", path);
+        return;
+    }
+    struct tail *tail = find_tail(file, &status);
+    if (!tail && !is_ignored(file, &status)) {
+        add_new(file, name, path, &status);
+    } else if (tail) {
+        tail->present = tail->seen = true;
+        if (tail->descriptor < 0)
+            open_tail(file, tail, path);
+    }
+}
+
+static void consider_all(struct feed_file *file)
+{
+    DIR *folder = opendir(file->folder);
+    const struct dirent *entry;
+    size_t entries = 0;
+    if (!folder) {
+        complain(file, "the folder %s: %s", file->folder, strerror(errno));
+        if (errno != ENOENT && errno != ENOTDIR)
+            mark_seen(file, NULL);
+        return;
+    }
+    while ((entry = readdir(folder))) {
+        if (entries++ == ENTRIES_MAX) {
+            complain(file, "the folder %s holds more than %d files: not all are looked at", file->folder, ENTRIES_MAX);
+            mark_seen(file, NULL);
+            break;
+        }
+        if (fnmatch(file->name, entry->d_name, FNM_PERIOD) == 0)
+            consider(file, entry->d_name);
+    }
+    closedir(folder);
+}
+
+static int folder_changed(sd_event_source *source, const struct inotify_event *event, void *context)
+{
+    struct feed_file *file = context;
+    (void)source;
+    if (event->mask & (IN_IGNORED | IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT))
+        file->watched.seen = false;
+    else if (event->len && !(event->mask & IN_Q_OVERFLOW) &&
+             (file->pattern ? fnmatch(file->name, event->name, FNM_PERIOD) : strcmp(file->name, event->name)) != 0)
+        return 0;
+    file->changed = true;
+    feed_wake(file->feed);
+    return 0;
+}
+
+/* The folder that has its name now: it may have been replaced. */
+static void watch_folder(struct feed_file *file)
+{
+    struct stat status;
+    bool there = stat(file->folder, &status) == 0;
+    if (there && file->watched.seen && file->watched.device == status.st_dev && file->watched.inode == status.st_ino)
+        return;
+    file->watch = sd_event_source_disable_unref(file->watch);
+    file->watched = (struct known){0};
+    if (there && sd_event_add_inotify(feed_loop(file->feed), &file->watch, file->folder,
+                                      IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_ATTRIB | IN_DELETE_SELF |
+                                          IN_MOVE_SELF | IN_ONLYDIR,
+                                      folder_changed, file) >= 0)
+        file->watched = (struct known){status.st_dev, status.st_ino, true};
+}
+
+static void tell_missing(struct feed_file *file, int64_t run)
+{
+    size_t known = 0;
+    for (size_t i = 0; i < file->count; i++)
+        known += file->tails[i]->present || file->tails[i]->descriptor >= 0;
+    if (known || *file->problem) {
+        file->missing_run = CLOCK_NEVER;
+        return;
+    }
+    if (file->missing_run == CLOCK_NEVER) {
+        file->missing_run = run;
+        log_warning("feed", "%s: %s/%s does not exist; it is waited for", feed_conf(file->feed)->name, file->folder,
+                    file->name);
+    }
+    if (run - file->missing_run >= MISSING_GRACE)
+        complain(file, "%s/%s does not exist; is the path right?", file->folder, file->name);
+}
+
+static void survey(struct feed_file *file, int64_t run)
+{
+    int64_t time = file_system_time();
+    file->problem[0] = '\0';
+    file->changed = false;
+    file->survey_run = run;
+    watch_folder(file);
+    for (size_t i = 0; i < file->count; i++)
+        file->tails[i]->seen = false;
+    for (size_t i = 0; i < file->ignored_count; i++)
+        file->ignored[i].seen = false;
+    if (file->pattern)
+        consider_all(file);
+    else
+        consider(file, file->name);
+    for (size_t i = 0; i < file->count; i++) {
+        struct tail *tail = file->tails[i];
+        if (tail->present && !tail->seen)
+            tail->grown = run;
+        /* Those of find_between have no name, and never had. */
+        tail->present = tail->seen;
+    }
+    size_t kept = 0;
+    for (size_t i = 0; i < file->ignored_count; i++)
+        if (file->ignored[i].seen)
+            file->ignored[kept++] = file->ignored[i];
+    file->ignored_count = kept;
+    file->surveyed = true;
+    file->survey_time[1] = file->survey_time[0] ? file->survey_time[0] : time;
+    file->survey_time[0] = time;
+    tell_missing(file, run);
+}
+
+/* ---- reading ---- */
+
+static bool has_successor(const struct feed_file *file, size_t position)
+{
+    for (size_t i = position + 1; i < file->count; i++)
+        if (strcmp(file->tails[i]->log, file->tails[position]->log) == 0)
+            return true;
+    return false;
+}
+
+/* Whether nothing will be called so any more. */
+static bool is_over(const struct feed_file *file, size_t position)
+{
+    const struct tail *tail = file->tails[position];
+    struct stat status;
+    if (has_successor(file, position))
+        return true;
+    return !tail->present && (tail->descriptor < 0 || fstat(tail->descriptor, &status) < 0 || status.st_nlink == 0);
+}
+
+static bool has_unread(const struct tail *tail)
+{
+    struct stat status;
+    return tail->descriptor >= 0 && fstat(tail->descriptor, &status) == 0 && (uint64_t)status.st_size > tail->offset;
+}
+
+/* An older file of the same log goes first. */
+static bool must_wait(const struct feed_file *file, size_t position)
+{
+    for (size_t i = 0; i < position; i++)
+        if (strcmp(file->tails[i]->log, file->tails[position]->log) == 0 && has_unread(file->tails[i]))
+            return true;
+    return false;
+}
+
+static enum tail_state read_one(struct feed_file *file, size_t position, int64_t run, bool *moved)
+{
+    struct tail *tail = file->tails[position];
+    uint64_t offset = tail->offset;
+    if (tail->descriptor < 0 || must_wait(file, position))
+        return TAIL_END;
+    if (file->pattern && tail->head.length == 0 && is_no_log(file, tail)) {
+        ignore(file, tail);
+        tail_close(tail);
+        tail->present = false;
+        return TAIL_END;
+    }
+    enum tail_state state = tail_read(tail, file->feed, run);
+    if (state == TAIL_BAD) {
+        complain(file, "%s/%s: %s", file->folder, tail->log, strerror(errno));
+        tail_close(tail);
+    } else if (state == TAIL_END && tail->part && run - tail->part_run >= PART_PATIENCE && is_over(file, position)) {
+        tail_end_part(tail, file->feed);
+    }
+    *moved |= tail->offset != offset;
+    return state;
+}
+
+static void close_finished(struct feed_file *file, int64_t run)
+{
+    for (size_t i = file->count; i-- > 0;) {
+        const struct tail *tail = file->tails[i];
+        if (!tail->present &&
+            (tail->descriptor < 0 || (run - tail->grown >= LINGER && !has_unread(tail) && is_over(file, i))))
+            remove_tail(file, i);
+    }
+}
+
+static bool any_open(const struct feed_file *file)
+{
+    for (size_t i = 0; i < file->count; i++)
+        if (file->tails[i]->descriptor >= 0)
+            return true;
+    return file->pattern && file->watched.seen && !*file->problem;
+}
+
+bool feed_file_look(struct feed_file *file, int64_t run)
+{
+    bool more = false, moved = false;
+    if (file->changed || run - file->survey_run >= SURVEY_EVERY)
+        survey(file, run);
+    size_t count = file->count;
+    size_t first = count ? file->next % count : 0;
+    for (size_t i = 0; i < count; i++) {
+        size_t position = (first + i) % count;
+        if (feed_blocked(file->feed)) {
+            file->next = position;
+            return false;
+        }
+        more |= read_one(file, position, run, &moved) == TAIL_MORE;
+    }
+    file->next = first + 1;
+    close_finished(file, run);
+    feed_problem(file->feed, any_open(file), "%s", file->problem);
+    /* What waited for an older file may be read now. */
+    for (size_t i = 0; i < file->count && moved && !more; i++)
+        more = file->tails[i]->part == 0 && has_unread(file->tails[i]) && !must_wait(file, i);
+    return more;
+}
+
+/* ---- positions ---- */
+
+static bool fits(const struct feed_file *file, const struct feed_position *position)
+{
+    return strcmp(position->feed, feed_conf(file->feed)->name) == 0 && position->log == file->log;
+}
+
+/* Goes on in the file that `position` is about, whatever it is called now. Reading it shows whether it was truncated.
+ */
+static void go_on(struct feed_file *file, const struct feed_position *position)
+{
+    DIR *folder = opendir(file->folder);
+    const struct dirent *entry;
+    size_t entries = 0;
+    char path[4096];
+    struct stat status;
+    while (folder && entries++ < ENTRIES_MAX && (entry = readdir(folder))) {
+        if (!make_path(file, entry->d_name, path, sizeof path) || stat(path, &status) < 0 ||
+            status.st_ino != position->inode || status.st_dev != position->device || !S_ISREG(status.st_mode) ||
+            find_tail(file, &status))
+            continue;
+        struct tail *tail = add_tail(file, position->name, &status);
+        if (!tail)
+            break;
+        tail->offset = position->offset;
+        tail->skipping = position->skipping;
+        tail->head = position->head;
+        tail->present = true;
+        open_tail(file, tail, path);
+        break;
+    }
+    if (folder)
+        closedir(folder);
+}
+
+struct feed_file *feed_file_new(struct feed *feed, const struct feed_positions *from)
+{
+    const char *path = feed_conf(feed)->file;
+    const char *slash = strrchr(path, '/');
+    struct feed_file *file = calloc(1, sizeof *file);
+    if (!file)
+        abort();
+    file->feed = feed;
+    file->folder = slash == path ? strdup("/") : slash ? strndup(path, (size_t)(slash - path)) : strdup(".");
+    if (!file->folder)
+        abort();
+    file->name = slash ? slash + 1 : path;
+    file->pattern = strpbrk(file->name, "*?[") != NULL;
+    file->log = feed_hash(path, strlen(path));
+    for (size_t i = 0; from && i < from->count; i++) {
+        if (!fits(file, &from->positions[i]))
+            continue;
+        file->surveyed = true;
+        file->survey_time[0] = file->survey_time[1] = from->positions[i].survey;
+        if (from->positions[i].inode)
+            go_on(file, &from->positions[i]);
+    }
+    if (!file->surveyed)
+        file->survey_time[0] = file_system_time();
+    survey(file, clock_run());
+    feed_problem(feed, any_open(file), "%s", file->problem);
+    return file;
+}
+
+void feed_file_free(struct feed_file *file)
+{
+    if (!file)
+        return;
+    while (file->count)
+        remove_tail(file, file->count - 1);
+    sd_event_source_disable_unref(file->watch);
+    free(file->ignored);
+    free(file->folder);
+    free(file);
+}
+
+void feed_file_positions(const struct feed_file *file, struct feed_positions *out)
+{
+    struct feed_position *looking = feed_position_add(out, file->feed);
+    looking->log = file->log;
+    looking->survey = file->survey_time[1];
+    for (size_t i = 0; i < file->count; i++) {
+        const struct tail *tail = file->tails[i];
+        struct feed_position *position = feed_position_add(out, file->feed);
+        position->log = file->log;
+        position->survey = file->survey_time[1];
+        text_copy(position->name, sizeof position->name, tail->log);
+        position->device = tail->device;
+        position->inode = tail->inode;
+        position->offset = tail->offset;
+        position->skipping = tail->skipping;
+        position->head = tail->head;
+    }
+}

@@ -12,13 +12,17 @@
 
 #include "report/session.h"
 
+#include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "report/notify.h"
 #include "report/wire.h"
 
@@ -85,13 +89,39 @@ unsigned wire_log_complaints(void)
     return complaints;
 }
 
+/* The library would make the folders of a path that does not begin with "/" below "/". */
+static bool absolute_path(const char *path, char out[PATH_MAX])
+{
+    char here[PATH_MAX];
+    if (*path == '/')
+        return text_copy(out, PATH_MAX, path) == strlen(path);
+    size_t length = strlen(path);
+    if (!getcwd(here, sizeof here))
+        return false;
+    return text_format(out, PATH_MAX, "%s/%s", here, path) == strlen(here) + 1 + length;
+}
+
 void wire_state(const struct conf_agent *agent)
 {
+    char path[PATH_MAX];
     const char *wanted = getenv("SNMP_PERSISTENT_DIR");
     if (!wanted || !*wanted)
         wanted = agent->state_dir;
-    if (*wanted)
-        set_persistent_directory(wanted);
+    if (!*wanted)
+        return;
+    errno = ENAMETOOLONG;
+    bool whole = absolute_path(wanted, path);
+    set_persistent_directory(whole ? path : wanted); /* in any case: there is a default, snmpd's own */
+    if (agent->mode == AGENT_SUBAGENT)
+        return;
+    if (whole && mkdirhier(path, 0700, 0) == 0 && access(path, R_OK | W_OK | X_OK) == 0)
+        return;
+    /* everything else works: managers see another SNMPv3 engine after each start */
+    log_error("snmp",
+              "agent.state_dir %s cannot be written: %s; the SNMPv3 engine is not kept over a restart. Create it, mode "
+              "0700, for the user that fedwarden runs as",
+              wanted, strerror(errno));
+    netsnmp_ds_set_boolean(NETSNMP_DS_LIBRARY_ID, NETSNMP_DS_LIB_DONT_PERSIST_STATE, 1);
 }
 
 enum wire_sent wire_send(struct variable_list *variables, uint64_t tag)

@@ -55,7 +55,10 @@ bool standalone_start(const struct conf_agent *agent);
  */
 void wire_log_open(void);
 unsigned wire_log_complaints(void);
-/* wire_state(agent): where the library keeps its state: SNMP_PERSISTENT_DIR, else state_dir. */
+/*
+ * wire_state(agent): where the library keeps its state: SNMP_PERSISTENT_DIR, else state_dir. A master needs it: makes the
+ * folder then; where it cannot be written, that is logged and nothing is kept.
+ */
 void wire_state(const struct conf_agent *agent);
 
 /*

@@ -271,6 +271,36 @@ def test_engine_boots_rise_also_after_a_crash(started, tmp_path):
     assert boots == [boots[0], boots[0] + 1, boots[0] + 2]
 
 
+def test_state_of_a_relative_path_lies_where_it_says(tmp_path, monkeypatch):
+    """The library would make it below "/"."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SNMP_PERSISTENT_DIR", raising=False)
+    whole = agents.environment
+    monkeypatch.setattr(agents, "environment",
+                        lambda folder: {k: v for k, v in whole(folder).items() if k != "SNMP_PERSISTENT_DIR"})
+    (tmp_path / "access.conf").write_text(agents.ACCESS_LINES)
+    name = f"fedwarden-test-{os.getpid()}"
+    serve = Serve(tmp_path, "--listen", f"udp:127.0.0.1:{free_port()}", "--access", tmp_path / "access.conf",
+                  "--state", f"{name}/deeper", mode="standalone")
+    assert serve.quit() == 0
+    assert (tmp_path / name / "deeper/fedwarden-snmp.conf").is_file()
+    assert not os.path.exists(f"/{name}")
+
+
+def test_state_that_cannot_be_written_is_said_once(tmp_path, monkeypatch):
+    whole = agents.environment
+    monkeypatch.setattr(agents, "environment", lambda folder: {**whole(folder), "SNMP_PERSISTENT_DIR": "/proc/nowhere"})
+    (tmp_path / "access.conf").write_text(agents.ACCESS_LINES)
+    serve = Serve(tmp_path, "--listen", f"udp:127.0.0.1:{(port := free_port())}", "--access",
+                  tmp_path / "access.conf", mode="standalone")
+    serve.port = port
+    assert served(serve)
+    assert serve.quit() == 0
+    assert [line for line in serve.text().splitlines() if "/proc/nowhere" in line] == [
+        line for line in serve.text().splitlines() if "agent.state_dir /proc/nowhere cannot be written: " in line]
+    assert serve.text().count("agent.state_dir") == 1
+
+
 def test_no_file_but_the_state_is_read_or_written(tmp_path):
     """HOME, SNMPCONFPATH and the system's folders hold nothing for us; hosts.deny and hosts.allow are not looked at."""
     (tmp_path / ".snmp").mkdir()

@@ -120,7 +120,7 @@ static void describe_step(const struct walk_step *step, char *out, size_t size)
         text_format(out, size, "%s%s%s", named ? "" : step->target, named ? "" : "  ", step->detail);
         if (step->stage == STAGE_SERVICE && step->state == STEP_OK && step->ttl)
             text_append(out, size, ", TTL %u", step->ttl);
-    } else if (step->stage == STAGE_CONNECT) {
+    } else if (step->stage == STAGE_CONNECT && step->address.family != ADDRESS_UNKNOWN) {
         endpoint_text(&step->address, step->port, place, sizeof place);
         text_format(out, size, "%s  %s", place, step->detail);
     } else if (step->stage == STAGE_TLS && step->state == STEP_FAILED && *step->tls_version) {

@@ -17,8 +17,11 @@ static struct walk_step *add_step(struct endpoint *endpoint, enum stage stage, e
     struct walk_step *step = &endpoint->steps[endpoint->step_count++];
     step_init(step, stage, state);
     memcpy(step->target, endpoint->result.target, sizeof step->target);
-    step->address = endpoint->address;
-    step->port = endpoint->port;
+    bool to_proxy = stage == STAGE_CONNECT && *endpoint->probe->partner->proxy;
+    if (!to_proxy) { /* that of the proxy is libcurl's to know; its URL stands in the detail */
+        step->address = endpoint->address;
+        step->port = endpoint->port;
+    }
     step->duration = endpoint->durations[stage];
     return step;
 }
@@ -44,7 +47,7 @@ static bool stage_applies(const struct endpoint *endpoint, enum stage stage)
 static void describe_proxy(struct endpoint *endpoint, struct walk_step *step)
 {
     char name[OBSERVATION_NAME];
-    text_format(step->detail, sizeof step->detail, "through %s",
+    text_format(step->detail, sizeof step->detail, "%s %s", step->stage == STAGE_CONNECT ? "to the proxy" : "through",
                 proxy_text(endpoint->probe->partner->proxy, name, sizeof name));
 }
 
@@ -55,7 +58,7 @@ static void steps_before(struct endpoint *endpoint, enum stage until)
         if (!stage_applies(endpoint, stage))
             continue;
         struct walk_step *step = add_step(endpoint, stage, STEP_OK);
-        if (stage == STAGE_PROXY)
+        if (stage <= STAGE_PROXY && *endpoint->probe->partner->proxy)
             describe_proxy(endpoint, step);
     }
 }

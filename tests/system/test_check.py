@@ -573,6 +573,8 @@ def test_proxy_sees_the_address_and_no_secret_is_told(world):
     head = world.proxy.said[-1]
     assert head.startswith(f"CONNECT {HOST}:{world.peers['good']} HTTP/1.1\r\n")
     assert [s["stage"] for s in row["steps"]][:2] == ["connect", "proxy"]
+    assert [(s["address"], s["port"]) for s in row["steps"][:2]] == [("", 0), (HOST, world.peers["good"])]
+    assert f"http://{HOST}:{world.proxy.port}" in row["steps"][0]["detail"], "it is the proxy that we connect to"
     for partner in ("proxy-auth", "proxy-denied", "proxy-gone", "socks-denied"):
         assert f"{HOST}:" in look(world, partner)["detail"]
 

@@ -51,6 +51,16 @@ struct daemon {
     struct observation batch[BATCH];
 };
 
+/* "sip1.contoso.example 192.0.2.10 port 5061": a name may have several endpoints. */
+static const char *place_text(const struct ledger_alarm *alarm, char *out, size_t size)
+{
+    char address[ADDRESS_TEXT_SIZE];
+    text_copy(out, size, alarm->target);
+    if (alarm->port)
+        text_append(out, size, " %s port %u", address_text(&alarm->address, address), alarm->port);
+    return out;
+}
+
 static void on_transition(void *context, const struct transition *transition)
 {
     (void)context;
@@ -59,14 +69,16 @@ static void on_transition(void *context, const struct transition *transition)
     const struct ledger_alarm *alarm = &transition->alarm;
     const struct reason_info *reason = reason_info(alarm->reason);
     const char *name = *alarm->name ? alarm->name : "fedwarden itself";
+    char place[OBSERVATION_NAME + ADDRESS_TEXT_SIZE + 16];
 
+    place_text(alarm, place, sizeof place);
     if (transition->kind == TRANSITION_CLEARED)
         log_notice("alarm", "%" PRIu32 " cleared: %s, %s, %s %s", alarm->id, name, event_name(alarm->event),
-                   reason->name, alarm->target);
+                   reason->name, place);
     else
         log_notice("alarm", "%" PRIu32 " %s: %s, %s, %s (%s) %s: %s Cause: %s Resolution: %s", alarm->id,
                    kinds[transition->kind], name, event_name(alarm->event), reason->name,
-                   severity_name(alarm->severity), alarm->target, alarm->detail, reason->cause, reason->resolution);
+                   severity_name(alarm->severity), place, alarm->detail, reason->cause, reason->resolution);
     notify_submit(transition);
 }
 
@@ -159,9 +171,9 @@ static void warn_restart_needed(const struct conf *old, const struct conf *new)
 {
     if (old->agent.mode != new->agent.mode || !same_text(old->agent.agentx_socket, new->agent.agentx_socket) ||
         !same_text(old->agent.listen, new->agent.listen) || !same_text(old->agent.state_dir, new->agent.state_dir) ||
-        !same_text(old->agent.access_file, new->agent.access_file))
-        log_warning("run", "%s: the way to SNMP (agent.mode, agentx_socket, listen, access_file, state_dir) changed; "
-                           "this takes effect when fedwarden is restarted",
+        !same_text(old->agent.access_file, new->agent.access_file) || old->agent.reconnect != new->agent.reconnect)
+        log_warning("run", "%s: the way to SNMP (agent.mode, agentx_socket, reconnect, listen, access_file, state_dir) "
+                           "changed; this takes effect when fedwarden is restarted",
                     new->path);
     if (old->collectors.queue != new->collectors.queue)
         log_warning("run", "%s: collectors.queue changed; this takes effect when fedwarden is restarted", new->path);

@@ -160,6 +160,11 @@ def test_reload_keeps_counts_and_alarms(scene):
     assert again == [], "a reload raises nothing anew"
 
 
+def test_reload_says_what_needs_a_restart(scene):
+    scene.fedwarden.reload(scene.configuration().replace("agent = {", "agent = { reconnect = 7;", 1))
+    assert "takes effect when fedwarden is restarted" in scene.fedwarden.tail()
+
+
 def test_reload_of_a_wrong_file_changes_nothing(scene):
     scene.wait_healthy(FAR)
     good = scene.configuration()

@@ -12,7 +12,7 @@ demo='ca-certificates snmp snmptrapd knot kamailio kamailio-tls-modules nginx-li
 test="$demo libcriterion-dev python3-pytest knot-dnsutils snmpd unbound prosody tinyproxy iproute2 nftables util-linux
     procps clang libclang-rt-14-dev valgrind smitools faketime"
 # check_curl of the plugins needs liburiparser1, which their package only recommends.
-bench='dnsperf prometheus-blackbox-exporter monitoring-plugins-basic monitoring-plugins-standard liburiparser1'
+bench='pcre2-utils dnsperf prometheus-blackbox-exporter monitoring-plugins-basic monitoring-plugins-standard liburiparser1'
 
 # Packages whose services would start, and the services.
 daemons='knot kamailio nginx prosody snmpd snmptrapd tinyproxy unbound prometheus-blackbox-exporter'

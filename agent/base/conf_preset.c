@@ -235,7 +235,7 @@ static void read_words_into(struct conf_reader *reader, const config_setting_t *
             continue;
         }
         const char *name = read_text(reader, one, 64, false);
-        const struct preset_words *words = !name ? NULL
+        const struct preset_words *words = !name                         ? NULL
                                            : strcmp(name, "preset") == 0 ? &reading->words
                                                                          : preset_vocabulary(name);
         if (words)
@@ -267,9 +267,8 @@ static void read_event(struct conf_reader *reader, const struct conf_row *row, c
     static const struct {
         const char *name;
         enum preset_source source;
-    } sources[] = {{"bySource", PRESET_BY_SOURCE},
-                   {"bySourceKnown", PRESET_BY_SOURCE_KNOWN},
-                   {"byGroup", PRESET_BY_GROUP}};
+    } sources[] = {
+        {"bySource", PRESET_BY_SOURCE}, {"bySourceKnown", PRESET_BY_SOURCE_KNOWN}, {"byGroup", PRESET_BY_GROUP}};
     struct preset_rule *rule = into;
     const char *names[EVENT_COUNT + ROW_COUNT(sources)];
     size_t count = 0;

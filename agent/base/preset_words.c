@@ -18,8 +18,9 @@ const struct preset_known_head *preset_heads(void)
 {
     static const struct preset_known_head heads[] = {
         /* RFC 5424; rsyslog keeps the blank of the message, so there may be two */
-        {"syslog-rfc5424", "^<\\d{1,3}>1 (?:" ISO_DATE "T" CLOCK "\\S*|-) (?<host>\\S+) (?<program>\\S+) (?<pid>\\S+) \\S+ "
-                           "(?:-|(?:\\[(?:[^\\]\"\\\\]|\"(?:[^\"\\\\]|\\\\.)*+\"|\\\\.)*+\\])++)(?: {1,2}|$)"},
+        {"syslog-rfc5424",
+         "^<\\d{1,3}>1 (?:" ISO_DATE "T" CLOCK "\\S*|-) (?<host>\\S+) (?<program>\\S+) (?<pid>\\S+) \\S+ "
+         "(?:-|(?:\\[(?:[^\\]\"\\\\]|\"(?:[^\"\\\\]|\\\\.)*+\"|\\\\.)*+\\])++)(?: {1,2}|$)"},
         {"syslog-iso", "^" ISO_DATE "T" CLOCK "(?:[.,]\\d+)?(?:Z|[+-]\\d\\d:?\\d\\d) " SYSLOG_NAME},
         {"dovecot", "^" MONTH_DAY CLOCK " (?=[a-z0-9-]+(?:\\([^)]*\\))?(?:<[^>]*>)*: "
                     "(?:Info|Error|Warning|Debug|Fatal|Panic): )"},
@@ -27,14 +28,14 @@ const struct preset_known_head *preset_heads(void)
         {"prosody", "^" MONTH_DAY CLOCK " (?<session>\\S+)\\t(?<level>[a-z]+)\\t"},
         /* RFC 3164, also with its priority in front */
         {"syslog-bsd", "^(?:<\\d{1,3}>)?" MONTH_DAY CLOCK " " SYSLOG_NAME},
-        {"ejabberd", "^" ISO_DATE "[ T]" CLOCK "\\.\\d+(?:Z|[+-]\\d\\d:\\d\\d)? \\[(?<level>\\w+)\\] (?<pid><[\\d.]+>)@\\w+:"
-                     "[\\w?]+(?:/\\d+)?:\\d+ "},
-        {"kamailio-stderr",
-         "^ *\\d+\\((?<pid>\\d+)\\) (?=(?:ALERT|BUG|CRITICAL|ERROR|WARNING|NOTICE|INFO|DEBUG): )"},
+        {"ejabberd",
+         "^" ISO_DATE "[ T]" CLOCK "\\.\\d+(?:Z|[+-]\\d\\d:\\d\\d)? \\[(?<level>\\w+)\\] (?<pid><[\\d.]+>)@\\w+:"
+         "[\\w?]+(?:/\\d+)?:\\d+ "},
+        {"kamailio-stderr", "^ *\\d+\\((?<pid>\\d+)\\) (?=(?:ALERT|BUG|CRITICAL|ERROR|WARNING|NOTICE|INFO|DEBUG): )"},
         {"named", "^(?:" ISO_DATE "T" CLOCK "[\\d.]*Z?|\\d\\d-[A-Z][a-z]{2}-\\d{4} [\\d:.]+) "},
-        {"asterisk",
-         "^\\[(?:" ISO_DATE "|" MONTH_DAY ")[ T]?(?<clock>\\d\\d:\\d\\d:\\d\\d)[^\\]]*\\] (?<level>[A-Z]+) ?\\[(?<pid>\\d+)\\]"
-         "(?:\\[C-[0-9a-f]+\\])?:? "},
+        {"asterisk", "^\\[(?:" ISO_DATE "|" MONTH_DAY
+                     ")[ T]?(?<clock>\\d\\d:\\d\\d:\\d\\d)[^\\]]*\\] (?<level>[A-Z]+) ?\\[(?<pid>\\d+)\\]"
+                     "(?:\\[C-[0-9a-f]+\\])?:? "},
         {"freeswitch", "^(?:[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12} )?" ISO_DATE " " CLOCK
                        "\\.\\d+ (?:\\d+\\.\\d+% )?\\[(?<level>[A-Z]+)\\] \\S+\\.c:\\d+ "},
         /* only the time, whoever writes behind it */
@@ -187,7 +188,13 @@ static struct preset_word dns_words[] = {
 
 const struct preset_words *preset_vocabulary(const char *name)
 {
-#define VOCABULARY(name, words) {name, {sizeof(words) / sizeof((words)[0]), words}}
+#define VOCABULARY(name, words)                                                                                        \
+    {                                                                                                                  \
+        name,                                                                                                          \
+        {                                                                                                              \
+            sizeof(words) / sizeof((words)[0]), words                                                                  \
+        }                                                                                                              \
+    }
     static const struct {
         const char *name;
         struct preset_words words;

@@ -31,7 +31,8 @@ struct match {
 static void usage(FILE *out)
 {
     fputs("usage: fedwarden match [--preset PRESET] [--head HEAD] [-c CONF] [--json] FILE|-\n\n"
-          "Reads FILE, or standard input, by the rules of PRESET: a name, a file with a \"/\" in its name, or a folder of\n"
+          "Reads FILE, or standard input, by the rules of PRESET: a name, a file with a \"/\" in its name, or a folder "
+          "of\n"
           "presets. Without it all presets are tried. HEAD is the one way in which lines begin; without it all of the\n"
           "preset are tried. CONF tells own networks, domains and ports, and the partners.\n\n"
           "  --json        one object a line for each line that counts\n"
@@ -83,8 +84,8 @@ static void print_text(const struct rule_hit *hit, enum reason reason)
     printf("%" PRIu64, hit->first_line);
     if (hit->first_line != hit->last_line)
         printf("-%" PRIu64, hit->last_line);
-    printf(": %s  event %d %s  %s (%d)", hit->event.rule, hit->event.event, event_name(hit->event.event), reason_name(reason),
-           reason);
+    printf(": %s  event %d %s  %s (%d)", hit->event.rule, hit->event.event, event_name(hit->event.event),
+           reason_name(reason), reason);
     if (hit->event.count != 1)
         printf("  %" PRIu32 " times", hit->event.count);
     printf("\n   ");
@@ -96,7 +97,8 @@ static void print_text(const struct rule_hit *hit, enum reason reason)
 static void found(void *context, const struct rule_hit *hit)
 {
     struct match *match = context;
-    enum reason reason = hit->event.by_source ? reason_by_source(hit->event.reason, hit->event.event) : hit->event.reason;
+    enum reason reason =
+        hit->event.by_source ? reason_by_source(hit->event.reason, hit->event.event) : hit->event.reason;
     if (hit->event.event == EVENT_NONE) { /* counts only when the source is somebody that we know */
         match->uncounted++;
         return;
@@ -111,7 +113,8 @@ static void found(void *context, const struct rule_hit *hit)
 
 /* ---- The whole ---- */
 
-static void print_summary(const struct match *match, const struct rule_counts *counts, const struct match_shapes *shapes)
+static void print_summary(const struct match *match, const struct rule_counts *counts,
+                          const struct match_shapes *shapes)
 {
     FILE *out = match->json ? stderr : stdout;
     fprintf(out, "%s%" PRIu64 " lines: %" PRIu64 " matched, of them %" PRIu64 " counted", match->json ? "" : "\n",
@@ -129,7 +132,8 @@ static void print_summary(const struct match *match, const struct rule_counts *c
         fprintf(out, "  %" PRIu64 " lines are longer than %d octets: only so much of them was looked at\n", counts->cut,
                 RULE_LINE_MAX);
     if (counts->errors)
-        fprintf(out, "  %" PRIu64 " times a pattern hit its limits, the last time that of %s: it has to backtrack less\n",
+        fprintf(out,
+                "  %" PRIu64 " times a pattern hit its limits, the last time that of %s: it has to backtrack less\n",
                 counts->errors, counts->last_error_rule);
     struct match_shape *top = calloc(match->shapes_shown + 1, sizeof *top);
     if (!top)
@@ -189,11 +193,13 @@ static void preset_path(const char *name, char *out, size_t size)
 /* 0 go on, -1 end with 0, otherwise the status to end with. */
 static int options(struct match *match, int argc, char **argv)
 {
-    static const struct option list[] = {
-        {"preset", required_argument, NULL, 'p'}, {"head", required_argument, NULL, 'H'},
-        {"config", required_argument, NULL, 'c'}, {"json", no_argument, NULL, 'j'},
-        {"unmatched", required_argument, NULL, 'u'}, {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0}};
+    static const struct option list[] = {{"preset", required_argument, NULL, 'p'},
+                                         {"head", required_argument, NULL, 'H'},
+                                         {"config", required_argument, NULL, 'c'},
+                                         {"json", no_argument, NULL, 'j'},
+                                         {"unmatched", required_argument, NULL, 'u'},
+                                         {"help", no_argument, NULL, 'h'},
+                                         {NULL, 0, NULL, 0}};
     *match = (struct match){.head = "", .shapes_shown = SHOWN_SHAPES};
     for (int option; (option = getopt_long(argc, argv, "p:c:h", list, NULL)) != -1;) {
         if (option == 'p')

@@ -46,8 +46,8 @@ void match_shapes_free(struct match_shapes *shapes)
 
 static bool in_word(char c)
 {
-    return isalnum((unsigned char)c) || c == '_' || c == '-' || c == '.' || c == ':' || c == '@' || c == '/' || c == '%' ||
-           c == '+';
+    return isalnum((unsigned char)c) || c == '_' || c == '-' || c == '.' || c == ':' || c == '@' || c == '/' ||
+           c == '%' || c == '+';
 }
 
 /* FNV-1a over the shape of the line. */
@@ -107,7 +107,8 @@ void match_shapes_add(struct match_shapes *shapes, const char *line, size_t leng
 
 static int compare(const void *left, const void *right)
 {
-    const struct match_shape *a = *(const struct match_shape *const *)left, *b = *(const struct match_shape *const *)right;
+    const struct match_shape *a = *(const struct match_shape *const *)left,
+                             *b = *(const struct match_shape *const *)right;
     if (a->count != b->count)
         return a->count > b->count ? -1 : 1;
     return a->first_line < b->first_line ? -1 : a->first_line > b->first_line;

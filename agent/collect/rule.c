@@ -17,17 +17,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MATCH_LIMIT   20000
-#define JIT_STACK     (4u << 20)
-#define HEAP_LIMIT    4096 /* KiB; where there is no JIT */
-#define RECORDS_MAX   8192
-#define ONCE_MAX      8192
-#define KEY_MAX       640
-#define HOLD_OCTETS   (512u << 10) /* longer than any text that a server takes from a client before it knows it */
-#define HOLD_RUN      INT64_C(10000000)
-#define TAIL_MAX      4096
+#define MATCH_LIMIT 100000
+#define JIT_STACK   (4u << 20)
+#define HEAP_LIMIT  4096 /* KiB; where there is no JIT */
+#define RECORDS_MAX 8192
+#define ONCE_MAX    8192
+#define KEY_MAX     640
+#define HOLD_OCTETS (512u << 10) /* longer than any text that a server takes from a client before it knows it */
+#define HOLD_RUN    INT64_C(10000000)
+#define TAIL_MAX    4096
 
-struct hold { /* a text with line ends that has begun */
+struct hold {                /* a text with line ends that has begun */
     const struct rule *rule; /* NULL none */
     uint64_t first_line;
     size_t octets;
@@ -66,7 +66,8 @@ struct line { /* the one that is read */
     struct rule_value messages[PRESETS_MAX];
 };
 
-struct rule_reader *rule_reader_new(const struct rule_set *set, const struct conf *conf, rule_found *found, void *context)
+struct rule_reader *rule_reader_new(const struct rule_set *set, const struct conf *conf, rule_found *found,
+                                    void *context)
 {
     struct rule_reader *reader = calloc(1, sizeof *reader);
     if (!reader)
@@ -122,8 +123,8 @@ static bool matches(struct rule_reader *reader, const struct rule_pattern *patte
     return code >= 0;
 }
 
-static bool value_matches(struct rule_reader *reader, const struct rule_pattern *pattern, const struct rule_value *value,
-                          const char *name)
+static bool value_matches(struct rule_reader *reader, const struct rule_pattern *pattern,
+                          const struct rule_value *value, const char *name)
 {
     return !pattern->code || (value->text && matches(reader, pattern, value->text, value->length, name));
 }
@@ -155,7 +156,8 @@ static int32_t clock_of(const struct rule_value *value)
     const char *t = value->text;
     if (!t || value->length != 8)
         return -1;
-    return ((t[0] - '0') * 10 + t[1] - '0') * 3600 + ((t[3] - '0') * 10 + t[4] - '0') * 60 + (t[6] - '0') * 10 + t[7] - '0';
+    return ((t[0] - '0') * 10 + t[1] - '0') * 3600 + ((t[3] - '0') * 10 + t[4] - '0') * 60 + (t[6] - '0') * 10 + t[7] -
+           '0';
 }
 
 static bool try_head(struct rule_reader *reader, struct line *line, size_t number)
@@ -395,7 +397,8 @@ static bool apply_event(struct rule_reader *reader, const struct rule *rule, con
         return false;
     if (preset_rule->direction && rule_inbound(reader->conf, values) != (preset_rule->direction == PRESET_IN))
         return false;
-    if (!rule_address(values, &address) || !rule_event(rule, reader->conf, values, &line->messages[rule->preset], &reader->hit))
+    if (!rule_address(values, &address) ||
+        !rule_event(rule, reader->conf, values, &line->messages[rule->preset], &reader->hit))
         return false;
     if (!is_counted(reader, rule, line, values))
         tell(reader, first_line, told_at);

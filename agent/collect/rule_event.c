@@ -198,7 +198,8 @@ static void serial_from_decimal(const struct rule_value *value, char *out, size_
     text_hex(out, size, octets + first, sizeof octets - first);
 }
 
-static void put_serial(struct observation_event *event, const struct preset_rule *rule, const struct rule_values *values)
+static void put_serial(struct observation_event *event, const struct preset_rule *rule,
+                       const struct rule_values *values)
 {
     const struct rule_value *value = &values->of[FIELD_SERIAL];
     char digits[sizeof event->serial];
@@ -273,8 +274,8 @@ static void put_fields(struct rule_hit *hit, const struct rule_values *values)
         hit->fields[hit->field_count++].name = preset_field_name((enum preset_field)i);
         put_text(out, size, value);
         char name[OBSERVATION_NAME];
-        if ((i == FIELD_PEER || i == FIELD_PARTNER || i == FIELD_TO_DOMAIN || i == FIELD_FROM_DOMAIN || i == FIELD_NAME ||
-             i == FIELD_DOMAIN) &&
+        if ((i == FIELD_PEER || i == FIELD_PARTNER || i == FIELD_TO_DOMAIN || i == FIELD_FROM_DOMAIN ||
+             i == FIELD_NAME || i == FIELD_DOMAIN) &&
             put_name(name, values, (enum preset_field)i))
             text_copy(out, size, name);
         if (i == FIELD_IP)

@@ -95,7 +95,8 @@ static bool is_over(const struct rule_note *note, int64_t run, int32_t clock)
     return passed > 0 && (uint32_t)passed > note->lasts;
 }
 
-struct rule_note *rule_memory_find(struct rule_memory *memory, const char *key, size_t length, int64_t run, int32_t clock)
+struct rule_note *rule_memory_find(struct rule_memory *memory, const char *key, size_t length, int64_t run,
+                                   int32_t clock)
 {
     uint64_t hash = hash_of(memory, key, length);
     struct rule_note *note = memory->buckets[hash & memory->mask];
@@ -112,8 +113,8 @@ struct rule_note *rule_memory_find(struct rule_memory *memory, const char *key, 
     return note;
 }
 
-struct rule_note *rule_memory_get(struct rule_memory *memory, const char *key, size_t length, int64_t run, int32_t clock,
-                                  uint32_t lasts)
+struct rule_note *rule_memory_get(struct rule_memory *memory, const char *key, size_t length, int64_t run,
+                                  int32_t clock, uint32_t lasts)
 {
     struct rule_note *note = rule_memory_find(memory, key, length, run, clock);
     if (note)

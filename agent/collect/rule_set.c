@@ -1,7 +1,7 @@
 /*
  * Presets -> compiled patterns. Heads of several presets that are the same are one head; what a preset puts between the
- * head and its message is its own. Patterns are of octets, not of UTF-8, so that no line is refused; a dot is any octet,
- * a dollar only the end, since there are no line ends in a line.
+ * head and its message is its own. Patterns are of octets, not of UTF-8, so that no line is refused; a dot is any
+ * octet, a dollar only the end, since there are no line ends in a line.
  */
 #include "collect/rule_internal.h"
 

@@ -6,7 +6,8 @@
  * and what they do not read, so that a rule can be written and tried in minutes.
  */
 
-/* cli_match(argc, argv): argv[0] is "match". 0 read, 1 the preset or the configuration has errors, 2 wrong usage or no file. */
+/* cli_match(argc, argv): argv[0] is "match". 0 read, 1 the preset or the configuration has errors, 2 wrong usage or no
+ * file. */
 int cli_match(int argc, char **argv);
 
 /* ---- What no rule matched: lines that differ only in their values are one shape. ---- */

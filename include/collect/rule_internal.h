@@ -75,8 +75,8 @@ struct rule_set {
 
 /*
  * rule_prefilter_new(set): NULL where this machine has none; then every rule is a candidate.
- * rule_scratch_new: what one reader needs besides. rule_prefilter_scan: sets the bits of the rules that may match and of
- * no other that it can exclude.
+ * rule_scratch_new: what one reader needs besides. rule_prefilter_scan: sets the bits of the rules that may match and
+ * of no other that it can exclude.
  */
 struct rule_prefilter *rule_prefilter_new(const struct rule_set *set);
 void rule_prefilter_free(struct rule_prefilter *prefilter);
@@ -92,10 +92,10 @@ struct rule_note {
     struct rule_note *newer, *older; /* by use */
     uint64_t hash;
     uint64_t first_line;
-    int64_t run;   /* microseconds, when it was made */
-    int32_t clock; /* seconds of the day as the line tells, -1 unknown */
-    uint32_t lasts; /* seconds */
-    char *values[FIELD_END]; /* NULL none */
+    int64_t run;               /* microseconds, when it was made */
+    int32_t clock;             /* seconds of the day as the line tells, -1 unknown */
+    uint32_t lasts;            /* seconds */
+    char *values[FIELD_END];   /* NULL none */
     uint64_t lines[FIELD_END]; /* that told them */
     size_t key_length;
     char key[];
@@ -105,10 +105,11 @@ struct rule_memory;
 struct rule_memory *rule_memory_new(size_t most);
 void rule_memory_free(struct rule_memory *memory);
 /* The note under `key` that has not outlived its time; NULL. */
-struct rule_note *rule_memory_find(struct rule_memory *memory, const char *key, size_t length, int64_t run, int32_t clock);
+struct rule_note *rule_memory_find(struct rule_memory *memory, const char *key, size_t length, int64_t run,
+                                   int32_t clock);
 /* The same, made when there is none; the least recently used one goes when there are too many. */
-struct rule_note *rule_memory_get(struct rule_memory *memory, const char *key, size_t length, int64_t run, int32_t clock,
-                                  uint32_t lasts);
+struct rule_note *rule_memory_get(struct rule_memory *memory, const char *key, size_t length, int64_t run,
+                                  int32_t clock, uint32_t lasts);
 void rule_memory_remove(struct rule_memory *memory, struct rule_note *note);
 void rule_note_set(struct rule_note *note, enum preset_field field, const struct rule_value *value);
 

@@ -107,7 +107,8 @@ bool queue_post(struct queue *queue, const struct observation *observations, siz
 size_t queue_offer(struct queue *queue, const struct observation *observations, size_t count)
 {
     pthread_mutex_lock(&queue->mutex);
-    size_t room = queue->room - queue->count;
+    size_t limit = queue->room - queue->room / 4;
+    size_t room = queue->count < limit ? limit - queue->count : 0;
     size_t taken = count < room ? count : room;
     if (taken)
         put(queue, observations, taken);

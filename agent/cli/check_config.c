@@ -6,6 +6,7 @@
 
 #include "base/conf.h"
 #include "cli/cli.h"
+#include "collect/feed.h"
 
 static void usage(FILE *out)
 {
@@ -38,6 +39,8 @@ static void print_summary(const struct conf *conf)
         enabled += conf->partners[i].enabled;
     printf("%s: ok, %zu partner%s (%zu enabled), %zu trust profile%s, ", conf->path, conf->partner_count,
            plural(conf->partner_count), enabled, conf->trust_count, plural(conf->trust_count));
+    if (conf->feed_count)
+        printf("%zu feed%s, ", conf->feed_count, plural(conf->feed_count));
     if (conf->resolver_count)
         printf("%zu resolver%s\n", conf->resolver_count, plural(conf->resolver_count));
     else
@@ -63,11 +66,12 @@ int cli_check_config(int argc, char **argv)
     }
     struct conf_errors errors = {0};
     struct conf *conf = conf_load(path, &errors);
-    if (conf)
+    bool good = conf && feeds_check(conf, &errors);
+    if (good)
         print_summary(conf);
     else
         print_errors(&errors);
-    int status = conf ? 0 : 1;
+    int status = good ? 0 : 1;
     conf_errors_clear(&errors);
     conf_free(conf);
     return status;

@@ -3,12 +3,13 @@
  * the signals; nothing else of the program runs in it. A turn is: a step of SNMP, a batch of observations into the
  * ledger, whose transitions are logged and become notifications, and once a second a tick.
  *
- * Order of start: self-test, configuration, queue, ledger, SNMP, collectors; of the end: the reverse. Reload: the new
- * file is read and checked as a whole first; when it is bad, nothing changes but the alarm monConfigInvalid; when it is
- * good, the collectors are stopped (milliseconds), what they told is drained, the ledger is bound to the new partners by
- * name, and they start again.
+ * Order of start: self-test, configuration, queue, ledger, SNMP, collectors, feeds; of the end: the reverse. Reload: the
+ * new file is read and checked as a whole first; when it is bad, nothing changes but the alarm monConfigInvalid; when it
+ * is good, feeds and collectors are stopped (milliseconds), what they told is drained, the ledger is bound to the new
+ * partners by name, and they start again, the feeds where they were left.
  */
 #include "cli/cli.h"
+#include "cli/run_feeds.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -42,6 +43,7 @@ struct daemon {
     struct queue *queue;
     struct ledger *ledger;
     struct collectors *collectors;
+    struct run_feeds feeds;
     struct session_status status;
     int signals;
     bool ending;
@@ -88,6 +90,12 @@ static size_t drain_batch(struct daemon *daemon)
     for (size_t i = 0; i < count; i++)
         ledger_apply(daemon->ledger, &daemon->batch[i]);
     return count;
+}
+
+static void drain(void *context)
+{
+    while (drain_batch(context) > 0)
+        ;
 }
 
 static void on_queue(int descriptor, void *context)
@@ -145,6 +153,7 @@ static void on_tick(void *context)
     int64_t wall = clock_wall(), run = clock_run();
     watch_drops(daemon, wall, run);
     watch_master(daemon, wall, run);
+    run_feeds_watch(&daemon->feeds, daemon->ledger, &daemon->status, wall, run);
     ledger_tick(daemon->ledger, wall, run);
     notify_step();
     tell_systemd(daemon);
@@ -183,27 +192,37 @@ static void put_in_force(struct daemon *daemon, struct conf *conf)
 {
     struct conf *old = daemon->conf;
     warn_restart_needed(old, conf);
+    run_feeds_stop(&daemon->feeds, drain, daemon);
     collectors_stop(daemon->collectors);
-    while (drain_batch(daemon) > 0)
-        ;
+    drain(daemon);
     ledger_bind(daemon->ledger, conf, clock_wall(), clock_run());
     notify_open(&conf->agent);
     log_level_set(conf->log_level);
     daemon->conf = conf;
     daemon->status.loaded_wall = conf->loaded;
     daemon->collectors = collectors_start(conf, daemon->queue);
-    if (!daemon->collectors) {
+    if (!daemon->collectors || !run_feeds_start(&daemon->feeds, conf, daemon->queue)) {
         log_error("run", "the collectors cannot be started again; ending so that the service manager restarts us");
         daemon->ending = true;
     }
     conf_free(old);
 }
 
+/* A configuration whose presets can be used, too. */
+static struct conf *load(const char *path, struct conf_errors *errors)
+{
+    struct conf *conf = conf_load(path, errors);
+    if (!conf || feeds_check(conf, errors))
+        return conf;
+    conf_free(conf);
+    return NULL;
+}
+
 static void reload(struct daemon *daemon)
 {
     struct conf_errors errors = {0};
     sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRId64, clock_run());
-    struct conf *conf = conf_load(daemon->path, &errors);
+    struct conf *conf = load(daemon->path, &errors);
     int64_t wall = clock_wall(), run = clock_run();
     daemon->status.load_failed = !conf;
     if (conf) {
@@ -258,7 +277,7 @@ static bool start(struct daemon *daemon)
         return false;
     }
     struct conf_errors errors = {0};
-    daemon->conf = conf_load(daemon->path, &errors);
+    daemon->conf = load(daemon->path, &errors);
     log_errors(&errors);
     conf_errors_clear(&errors);
     if (!daemon->conf) {
@@ -286,20 +305,21 @@ static bool start(struct daemon *daemon)
     session_watch(daemon->signals, on_signal, daemon);
     session_every(1, on_tick, daemon);
     daemon->collectors = collectors_start(daemon->conf, daemon->queue);
-    return daemon->collectors != NULL;
+    return daemon->collectors && run_feeds_start(&daemon->feeds, daemon->conf, daemon->queue);
 }
 
 static void stop(struct daemon *daemon)
 {
+    run_feeds_stop(&daemon->feeds, drain, daemon);
     collectors_stop(daemon->collectors);
     if (daemon->ledger) {
-        while (drain_batch(daemon) > 0)
-            ;
+        drain(daemon);
         notify_step();
         session_close();
         notify_close();
     }
     ledger_free(daemon->ledger);
+    run_feeds_end(&daemon->feeds);
     queue_free(daemon->queue);
     conf_free(daemon->conf);
     if (daemon->signals >= 0)
@@ -342,7 +362,7 @@ int cli_run(int argc, char **argv)
         sd_notify(0, "STOPPING=1");
         log_notice("run", "ending");
     }
-    bool failed = !started || !daemon.collectors;
+    bool failed = !started || !daemon.collectors || !daemon.feeds.feeds;
     stop(&daemon);
     return failed ? 1 : 0;
 }

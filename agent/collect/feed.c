@@ -213,16 +213,17 @@ static void publish(struct feed *feed)
     status.events = counts.events;
     status.unparsed = counts.headless;
     if (counts.errors != feed->errors) {
-        text_format(feed->limits, sizeof feed->limits, "rule %s hits its limits, %" PRIu64 " times so far",
-                    counts.last_error_rule ? counts.last_error_rule : "of the preset", counts.errors);
+        text_format(feed->limits, sizeof feed->limits, "rule %s hits its limits on some lines; simplify its pattern",
+                    counts.last_error_rule ? counts.last_error_rule : "of the preset");
         if (!feed->errors)
-            log_warning("feed", "%s: %s: lines are not read by it; simplify its pattern", feed->conf->name,
-                        feed->limits);
+            log_warning("feed", "%s: %s", feed->conf->name, feed->limits);
         feed->errors = counts.errors;
         feed->errors_run = feed->run;
     }
-    if (!*status.problem && feed->errors_run != CLOCK_NEVER && feed->run - feed->errors_run < LIMITS_TOLD)
+    if (!*status.problem && feed->errors_run != CLOCK_NEVER && feed->run - feed->errors_run < LIMITS_TOLD) {
         memcpy(status.problem, feed->limits, sizeof status.problem);
+        status.limits = true;
+    }
     store_status(&feed->shared, &status);
 }
 

@@ -26,7 +26,8 @@ bool queue_post(struct queue *queue, const struct observation *observations, siz
 
 /*
  * queue_offer(queue, observations, count): copies as many from the first on as there is room for and returns how many.
- * Nothing counts as dropped: the caller keeps the rest and offers it again. Any thread.
+ * A quarter of the room is left to those who post and cannot wait. Nothing counts as dropped: the caller keeps the rest
+ * and offers it again. Any thread.
  */
 size_t queue_offer(struct queue *queue, const struct observation *observations, size_t count);
 

@@ -66,7 +66,8 @@ void feeds_free(struct feeds *feeds); /* NULL is allowed; what feeds_stop could 
 struct feed_status {
     uint64_t lines, events, unparsed; /* unparsed: lines that begin in no way that the preset knows */
     bool readable;       /* the file or journal is open */
-    char problem[160];   /* why not, or the rule that hits its limits; "" none */
+    bool limits;         /* the problem is a rule that hits its limits, not the log */
+    char problem[160];   /* what keeps the log, or a part of it, from being read; "" none */
 };
 struct feed_status feeds_status(const struct feeds *feeds, size_t feed);
 

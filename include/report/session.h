@@ -20,6 +20,7 @@ struct session_status {
     bool load_failed;     /* the last reload */
     char load_error[256]; /* its first error, "" none */
     uint64_t dropped;     /* observations */
+    uint64_t feed_lines, feed_unparsed, feed_events; /* of all feeds since the start; unparsed: no head of the preset fits */
 };
 
 /*

@@ -44,10 +44,10 @@ Test(queue, all_or_none_in_order_and_counted)
     queue_free(queue);
 }
 
-/* What is offered is taken as far as there is room, and the rest is not dropped. */
+/* What is offered is taken as far as there is room beside a quarter for what is posted, and the rest is not dropped. */
 Test(queue, what_is_offered_is_taken_in_part)
 {
-    struct queue *queue = queue_new(5);
+    struct queue *queue = queue_new(6);
     struct observation in[4] = {{.partner = 0}, {.partner = 1}, {.partner = 2}, {.partner = 3}}, out[8];
     cr_assert_eq(queue_offer(queue, in, 0), 0);
     cr_assert_not(readable(queue));
@@ -56,9 +56,11 @@ Test(queue, what_is_offered_is_taken_in_part)
     cr_assert_eq(queue_take(queue, out, 2), 2);
     cr_assert_eq(queue_offer(queue, in, 4), 3);
     cr_assert_eq(queue_offer(queue, in + 3, 1), 0);
-    cr_assert_eq(queue_take(queue, out, 8), 5);
-    static const uint32_t partners[] = {2, 3, 0, 1, 2};
-    for (uint32_t i = 0; i < 5; i++)
+    cr_assert(post(queue, 7, 1));
+    cr_assert_eq(queue_offer(queue, in + 3, 1), 0);
+    cr_assert_eq(queue_take(queue, out, 8), 6);
+    static const uint32_t partners[] = {2, 3, 0, 1, 2, 7};
+    for (uint32_t i = 0; i < 6; i++)
         cr_assert_eq(out[i].partner, partners[i]);
     cr_assert_not(readable(queue));
     cr_assert_eq(queue_offer(queue, in + 3, 1), 1);

@@ -1,0 +1,130 @@
+/*
+ * What the daemon does about its feeds besides starting and stopping them: once a second it looks at what each has come
+ * to and tells the ledger when that changes. There is one alarm for logs that cannot be read and one for lines that
+ * nobody understands; their detail names the first feed and how many there are.
+ *
+ * A preset does not fit when most lines of a log begin in no way that it knows. That is judged over at least
+ * JUDGED_LINES lines, or over JUDGED_FEWER when a minute has passed, so that a few foreign lines mean nothing and a
+ * slow log is judged too; the judgement holds until the next.
+ */
+#include "cli/run_feeds.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+
+#define JUDGED_LINES 200
+#define JUDGED_FEWER 20
+#define JUDGED_AFTER (60 * CLOCK_SECOND)
+
+struct run_feed {
+    uint64_t lines, unparsed; /* at the last judgement */
+    int64_t judged_run;
+    char misfit[OBSERVATION_DETAIL]; /* as it was first judged; "" the preset fits */
+};
+
+bool run_feeds_start(struct run_feeds *run_feeds, const struct conf *conf, struct queue *queue)
+{
+    free(run_feeds->each);
+    run_feeds->each = calloc(conf->feed_count ? conf->feed_count : 1, sizeof *run_feeds->each);
+    if (!run_feeds->each)
+        abort();
+    for (size_t i = 0; i < conf->feed_count; i++)
+        run_feeds->each[i].judged_run = clock_run();
+    run_feeds->conf = conf;
+    run_feeds->feeds = feeds_start(conf, queue, &run_feeds->positions);
+    return run_feeds->feeds != NULL;
+}
+
+void run_feeds_stop(struct run_feeds *run_feeds, void (*drain)(void *context), void *context)
+{
+    if (!run_feeds->feeds)
+        return;
+    while (!feeds_stop(run_feeds->feeds))
+        drain(context);
+    for (size_t i = 0; i < run_feeds->conf->feed_count; i++) {
+        struct feed_status status = feeds_status(run_feeds->feeds, i);
+        run_feeds->lines += status.lines;
+        run_feeds->unparsed += status.unparsed;
+        run_feeds->events += status.events;
+    }
+    free(run_feeds->positions.positions);
+    run_feeds->positions = (struct feed_positions){0};
+    feeds_positions(run_feeds->feeds, &run_feeds->positions);
+    feeds_free(run_feeds->feeds);
+    run_feeds->feeds = NULL;
+}
+
+void run_feeds_end(struct run_feeds *run_feeds)
+{
+    feeds_free(run_feeds->feeds);
+    free(run_feeds->positions.positions);
+    free(run_feeds->each);
+    *run_feeds = (struct run_feeds){0};
+}
+
+static void judge(struct run_feed *feed, const struct conf_feed *conf, const struct feed_status *status, int64_t run)
+{
+    uint64_t lines = status->lines - feed->lines, unparsed = status->unparsed - feed->unparsed;
+    if (lines < JUDGED_LINES && (lines < JUDGED_FEWER || run - feed->judged_run < JUDGED_AFTER))
+        return;
+    feed->lines = status->lines;
+    feed->unparsed = status->unparsed;
+    feed->judged_run = run;
+    if (unparsed <= lines / 2)
+        feed->misfit[0] = '\0';
+    else if (!*feed->misfit)
+        text_format(feed->misfit, sizeof feed->misfit,
+                    "%" PRIu64 " of %" PRIu64 " lines begin in no way that the preset %s knows", unparsed, lines,
+                    conf->preset);
+}
+
+/* What is told, in few words: the first, and how many more. */
+static void add_detail(char *detail, size_t size, unsigned *count, const char *name, const char *what)
+{
+    if ((*count)++ == 0)
+        text_format(detail, size, "%s: %s", name, what);
+}
+
+static void tell(struct ledger *ledger, enum reason reason, char *told, const char *detail, unsigned count,
+                 int64_t wall, int64_t run)
+{
+    char text[OBSERVATION_DETAIL];
+    text_copy(text, sizeof text, detail);
+    if (count > 1)
+        text_append(text, sizeof text, " (and %u more)", count - 1);
+    if (strcmp(text, told) == 0)
+        return;
+    text_copy(told, OBSERVATION_DETAIL, text);
+    ledger_self(ledger, reason, *text != '\0', text, wall, run);
+}
+
+void run_feeds_watch(struct run_feeds *run_feeds, struct ledger *ledger, struct session_status *status, int64_t wall,
+                     int64_t run)
+{
+    char unreadable[OBSERVATION_DETAIL] = "", unread[OBSERVATION_DETAIL] = "";
+    unsigned unreadable_count = 0, unread_count = 0;
+    status->feed_lines = run_feeds->lines;
+    status->feed_unparsed = run_feeds->unparsed;
+    status->feed_events = run_feeds->events;
+    for (size_t i = 0; run_feeds->feeds && i < run_feeds->conf->feed_count; i++) {
+        const char *name = run_feeds->conf->feeds[i].name;
+        struct run_feed *each = &run_feeds->each[i];
+        struct feed_status feed = feeds_status(run_feeds->feeds, i);
+        status->feed_lines += feed.lines;
+        status->feed_unparsed += feed.unparsed;
+        status->feed_events += feed.events;
+        judge(each, &run_feeds->conf->feeds[i], &feed, run);
+        if (*feed.problem && !feed.limits)
+            add_detail(unreadable, sizeof unreadable, &unreadable_count, name, feed.problem);
+        if (*feed.problem && feed.limits)
+            add_detail(unread, sizeof unread, &unread_count, name, feed.problem);
+        if (*each->misfit)
+            add_detail(unread, sizeof unread, &unread_count, name, each->misfit);
+    }
+    tell(ledger, REASON_MON_FEED_UNREADABLE, run_feeds->unreadable, unreadable, unreadable_count, wall, run);
+    tell(ledger, REASON_MON_FEED_UNPARSED, run_feeds->unread, unread, unread_count, wall, run);
+}

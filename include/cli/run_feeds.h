@@ -1,0 +1,40 @@
+#ifndef FEDWARDEN_CLI_RUN_FEEDS_H
+#define FEDWARDEN_CLI_RUN_FEEDS_H
+
+/* The feeds of the daemon: started, stopped and watched by its main thread. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/conf.h"
+#include "base/queue.h"
+#include "collect/feed.h"
+#include "ledger/ledger.h"
+#include "report/session.h"
+
+struct run_feeds { /* {0} at first */
+    struct feeds *feeds;
+    const struct conf *conf;
+    struct feed_positions positions;                                 /* where those that were stopped were left */
+    struct run_feed *each;                                           /* position by position as conf->feeds */
+    uint64_t lines, unparsed, events;                                /* of those that were stopped */
+    char unreadable[OBSERVATION_DETAIL], unread[OBSERVATION_DETAIL]; /* what the ledger was told; "" all is well */
+};
+
+/*
+ * run_feeds_start(run_feeds, conf, queue): false with a logged message. After run_feeds_stop the feeds go on where they
+ * were left.
+ */
+bool run_feeds_start(struct run_feeds *run_feeds, const struct conf *conf, struct queue *queue);
+/*
+ * run_feeds_stop(run_feeds, drain, context): all that was read is in the queue; `drain` takes from it when it is full.
+ */
+void run_feeds_stop(struct run_feeds *run_feeds, void (*drain)(void *context), void *context);
+/* run_feeds_end(run_feeds): after run_feeds_stop, for good. */
+void run_feeds_end(struct run_feeds *run_feeds);
+/* run_feeds_watch(run_feeds, ledger, status, wall, run): once a second: counters, monFeedUnreadable, monFeedUnparsed.
+ */
+void run_feeds_watch(struct run_feeds *run_feeds, struct ledger *ledger, struct session_status *status, int64_t wall,
+                     int64_t run);
+
+#endif

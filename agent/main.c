@@ -19,6 +19,7 @@ static const struct command {
     {"check", cli_check, "walk partners once, now, and say what is wrong"},
     {"check-config", cli_check_config, "say what is wrong with the configuration"},
     {"explain", cli_explain, "what a failure reason means and what to do"},
+    {"event", cli_event, "tell a running fedwarden of a failure that an edge saw"},
     {"match", cli_match, "read a log by the rules of a preset and say what they take from it"},
 };
 #define COMMANDS (sizeof commands / sizeof commands[0])

@@ -1,7 +1,7 @@
 /*
  * What the daemon does about its feeds besides starting and stopping them: once a second it looks at what each has come
- * to and tells the ledger when that changes. There is one alarm for logs that cannot be read and one for lines that
- * nobody understands; their detail names the first feed and how many there are.
+ * to, and whether the inbox is open, and tells the ledger when that changes. There is one alarm for logs and sockets that
+ * cannot be read and one for lines that nobody understands; their detail names the first feed and how many there are.
  *
  * A preset does not fit when most lines of a log begin in no way that it knows. That is judged over at least
  * JUDGED_LINES lines, or over JUDGED_FEWER when a minute has passed, so that a few foreign lines mean nothing and a
@@ -35,12 +35,14 @@ bool run_feeds_start(struct run_feeds *run_feeds, const struct conf *conf, struc
     for (size_t i = 0; i < conf->feed_count; i++)
         run_feeds->each[i].judged_run = clock_run();
     run_feeds->conf = conf;
+    run_feeds->inbox = inbox_start(conf, queue, run_feeds->inbox);
     run_feeds->feeds = feeds_start(conf, queue, &run_feeds->positions);
     return run_feeds->feeds != NULL;
 }
 
 void run_feeds_stop(struct run_feeds *run_feeds, void (*drain)(void *context), void *context)
 {
+    inbox_stop(run_feeds->inbox);
     if (!run_feeds->feeds)
         return;
     while (!feeds_stop(run_feeds->feeds))
@@ -60,6 +62,7 @@ void run_feeds_stop(struct run_feeds *run_feeds, void (*drain)(void *context), v
 
 void run_feeds_end(struct run_feeds *run_feeds)
 {
+    inbox_free(run_feeds->inbox);
     feeds_free(run_feeds->feeds);
     free(run_feeds->positions.positions);
     free(run_feeds->each);
@@ -125,6 +128,8 @@ void run_feeds_watch(struct run_feeds *run_feeds, struct ledger *ledger, struct 
         if (*each->misfit)
             add_detail(unread, sizeof unread, &unread_count, name, each->misfit);
     }
+    if (run_feeds->inbox && *inbox_problem(run_feeds->inbox))
+        add_detail(unreadable, sizeof unreadable, &unreadable_count, "inbox", inbox_problem(run_feeds->inbox));
     tell(ledger, REASON_MON_FEED_UNREADABLE, run_feeds->unreadable, unreadable, unreadable_count, wall, run);
     tell(ledger, REASON_MON_FEED_UNPARSED, run_feeds->unread, unread, unread_count, wall, run);
 }

@@ -2,11 +2,13 @@
 #include "cli/check_config.h"
 
 #include <getopt.h>
+#include <stdbool.h>
 #include <stdio.h>
 
 #include "base/conf.h"
 #include "cli/cli.h"
 #include "collect/feed.h"
+#include "collect/tls.h"
 
 static void usage(FILE *out)
 {
@@ -25,6 +27,20 @@ static void print_errors(const struct conf_errors *errors)
     }
     if (errors->dropped)
         fprintf(stderr, "and %zu more errors\n", errors->dropped);
+}
+
+/* What only OpenSSL can say of files that are there: CAs that do not parse, a key of another certificate. */
+static bool trusts_usable(const struct conf *conf)
+{
+    char error[512];
+    bool usable = true;
+    for (size_t i = 0; i < conf->trust_count; i++) {
+        tls_trust_free(tls_trust_new(&conf->trusts[i], error, sizeof error));
+        if (*error)
+            fprintf(stderr, "%s: %s\n", conf->path, error);
+        usable = usable && !*error;
+    }
+    return usable;
 }
 
 static const char *plural(size_t count)
@@ -67,6 +83,8 @@ int cli_check_config(int argc, char **argv)
     struct conf_errors errors = {0};
     struct conf *conf = conf_load(path, &errors);
     bool good = conf && feeds_check(conf, &errors);
+    if (conf && !trusts_usable(conf))
+        good = false;
     if (good)
         print_summary(conf);
     else

@@ -708,6 +708,20 @@ def test_nagios_of_many(world):
     assert found[2] == "2 of 3 partners fail: expired tlsExpired, soon tlsExpiringSoon"
 
 
+def test_check_config_tries_certificates_and_keys(world):
+    def check_config(trust):
+        path = world.folder / "own.conf"
+        path.write_text(f'trusts: ( {{ name = "ours"; {trust} }} );\n', encoding="ascii")
+        return subprocess.run([PROGRAM, "check-config", "-c", path], capture_output=True, text=True, timeout=30,
+                              check=False, env=environment())
+    client, other, ca = world.files["client"], world.files["good"], f'ca_file = "{world.ca}";'
+    done = check_config(f'{ca} certificate = "{client.cert}"; key = "{client.key}";')
+    assert (done.returncode, done.stderr) == (0, "")
+    done = check_config(f'{ca} certificate = "{client.cert}"; key = "{other.key}";')
+    assert (done.returncode, done.stdout) == (1, "")
+    assert 'own.conf: trust profile "ours": ' in done.stderr and "key" in done.stderr
+
+
 def test_unknown_partner(world):
     done = fedwarden("-c", world.folder / "fedwarden.conf", "expird")
     assert done.returncode == 3 and 'Did you mean "expired"?' in done.stderr and done.stdout == ""

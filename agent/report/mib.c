@@ -9,8 +9,9 @@ const uint32_t mib_root[] = {MIB_ROOT};
 const size_t mib_root_length = sizeof mib_root / sizeof mib_root[0];
 
 static const struct table *const tables[] = {
-    &mib_agent_table,          &mib_summary_table, &mib_event_table,       &mib_partner_table, &mib_partner_event_table,
-    &mib_partner_reason_table, &mib_probe_table,   &mib_certificate_table, &mib_reason_table,  &mib_alarm_table,
+    &mib_agent_table,         &mib_summary_table,        &mib_event_table, &mib_partner_table,
+    &mib_partner_event_table, &mib_partner_reason_table, &mib_probe_table, &mib_certificate_table,
+    &mib_source_table,        &mib_reason_table,         &mib_alarm_table,
 };
 
 void mib_tables(struct table_set *set)

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "config.h"
+#include "ledger/source.h"
 #include "report/mib.h"
 
 static const struct index *one_row(const struct moment *moment)
@@ -24,9 +25,17 @@ enum {
     WALKS_LATE,
     OBSERVATIONS,
     DROPPED,
-    SENT = 16,
+    FEED_LINES,
+    FEED_UNPARSED,
+    SENT,
     SUPPRESSED,
     WAITING,
+    EDGE_FAILURES,
+    SOURCES,
+    SOURCES_MAX,
+    SOURCES_EVICTED,
+    SOURCES_REFUSED,
+    FAILURES_HELD,
 };
 
 static void agent_value(const struct moment *moment, const struct index_entry *row, uint32_t column,
@@ -62,12 +71,28 @@ static void agent_value(const struct moment *moment, const struct index_entry *r
         return value_counter(value, ledger->observations);
     case DROPPED:
         return value_counter(value, status->dropped);
+    case FEED_LINES:
+        return value_counter(value, status->feed_lines);
+    case FEED_UNPARSED:
+        return value_counter(value, status->feed_unparsed);
     case SENT:
         return value_counter(value, moment->notifications.sent);
     case SUPPRESSED:
         return value_counter(value, moment->notifications.suppressed);
     case WAITING:
         return value_unsigned(value, moment->notifications.waiting);
+    case EDGE_FAILURES:
+        return value_counter(value, ledger->edge_failures);
+    case SOURCES:
+        return value_unsigned(value, sources_counts(ledger).rows);
+    case SOURCES_MAX:
+        return value_unsigned(value, sources_counts(ledger).max);
+    case SOURCES_EVICTED:
+        return value_counter(value, sources_counts(ledger).evicted);
+    case SOURCES_REFUSED:
+        return value_counter(value, sources_counts(ledger).refused);
+    case FAILURES_HELD:
+        return value_counter(value, ledger->storm.held);
     }
 }
 
@@ -75,8 +100,8 @@ const struct table mib_agent_table = {
     .name = "fedwAgent",
     .branch = MIB_AGENT,
     .scalars = true,
-    .last = WAITING,
-    .columns = TABLE_COLUMNS(AGENT_VERSION, DROPPED) | TABLE_COLUMNS(SENT, WAITING),
+    .last = FAILURES_HELD,
+    .columns = TABLE_COLUMNS(AGENT_VERSION, FAILURES_HELD),
     .rows = one_row,
     .value = agent_value,
 };

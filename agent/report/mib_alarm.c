@@ -16,12 +16,13 @@ static void resource_value(const struct ledger_alarm *alarm, struct value *value
     size_t length = mib_root_length;
     memcpy(oid, mib_root, length * sizeof *oid);
     oid[length++] = MIB_OBJECTS;
-    oid[length++] = alarm->partner ? MIB_PARTNER_EVENT : MIB_EVENT;
+    oid[length++] = alarm->source ? MIB_SOURCE : alarm->partner ? MIB_PARTNER_EVENT : MIB_EVENT;
     oid[length++] = 1;
-    oid[length++] = alarm->partner ? 1 : 2;
-    if (alarm->partner)
-        oid[length++] = alarm->partner;
-    oid[length++] = alarm->event;
+    oid[length++] = !alarm->source && alarm->partner ? 1 : 2;
+    if (alarm->source || alarm->partner)
+        oid[length++] = alarm->source ? alarm->source : alarm->partner;
+    if (!alarm->source)
+        oid[length++] = alarm->event;
     value->type = VALUE_OID;
     value->oid_length = length;
 }

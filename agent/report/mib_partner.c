@@ -2,6 +2,11 @@
 
 #include "report/mib.h"
 
+#include <inttypes.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+
 static const struct index *partner_rows(const struct moment *moment)
 {
     return &moment->ledger->partners;
@@ -30,6 +35,13 @@ enum {
     WALKS,
     INTERVAL,
     CONTACT,
+    EDGE_COUNT,
+    EDGE_REASON,
+    EDGE_SINCE_TIME,
+    EDGE_SINCE_AGE,
+    EDGE_LAST_TIME,
+    EDGE_LAST_AGE,
+    TEXT,
 };
 
 static void partner_conf_value(const struct conf_partner *conf, uint32_t column, struct value *value)
@@ -48,6 +60,45 @@ static void partner_conf_value(const struct conf_partner *conf, uint32_t column,
     case CONTACT:
         return value_foreign(value, conf->contact);
     }
+}
+
+static void edge_value(const struct moment *moment, const struct ledger_edge *edge, uint32_t column,
+                       struct value *value)
+{
+    switch (column) {
+    case EDGE_COUNT:
+        return value_unsigned(value, edge->count);
+    case EDGE_REASON:
+        return value_integer(value, edge->count ? edge->reason : REASON_NONE);
+    case EDGE_SINCE_TIME:
+        return value_date(value, edge->since_wall);
+    case EDGE_SINCE_AGE:
+        return value_age(value, moment, edge->since_wall, 0);
+    case EDGE_LAST_TIME:
+        return value_date(value, edge->last_wall);
+    case EDGE_LAST_AGE:
+        return value_age(value, moment, edge->last_wall, edge->last_run);
+    }
+}
+
+/* What was seen from here, and what the edge saw of late. */
+static void text_value(const struct moment *moment, const struct ledger_partner *partner, struct value *value)
+{
+    static char text[VALUE_OCTETS_MAX + 1];
+    char since[CLOCK_TEXT_SIZE];
+    const struct ledger_edge *edge = &partner->edge;
+    if (partner->health == HEALTH_UNKNOWN)
+        text_copy(text, sizeof text, "not looked at yet");
+    else
+        text_format(text, sizeof text, "%s since %s",
+                    partner->reason == REASON_NONE ? "well" : reason_name(partner->reason),
+                    clock_text(partner->since_wall, since, sizeof since));
+    int64_t window = ledger_threshold(moment->ledger, partner, edge->count ? edge->event : EVENT_CONNECTION)->window;
+    if (edge->count && moment->run - edge->last_run <= window * CLOCK_SECOND)
+        text_append(text, sizeof text, "; the edge saw %" PRIu64 " failure%s since %s, the last by %s", edge->count,
+                    edge->count == 1 ? "" : "s", clock_text(edge->since_wall, since, sizeof since),
+                    reason_name(edge->reason));
+    value_text(value, text);
 }
 
 static void partner_value(const struct moment *moment, const struct index_entry *row, uint32_t column,
@@ -87,7 +138,11 @@ static void partner_value(const struct moment *moment, const struct index_entry 
         return value_unsigned(value, partner->endpoints_ok);
     case WALKS:
         return value_counter(value, partner->walks);
+    case TEXT:
+        return text_value(moment, partner, value);
     default:
+        if (column >= EDGE_COUNT)
+            return edge_value(moment, &partner->edge, column, value);
         return partner_conf_value(partner->conf, column, value);
     }
 }
@@ -95,8 +150,8 @@ static void partner_value(const struct moment *moment, const struct index_entry 
 const struct table mib_partner_table = {
     .name = "fedwPartnerTable",
     .branch = MIB_PARTNER,
-    .last = CONTACT,
-    .columns = TABLE_COLUMNS(NAME, CONTACT),
+    .last = TEXT,
+    .columns = TABLE_COLUMNS(NAME, TEXT),
     .rows = partner_rows,
     .value = partner_value,
 };
@@ -125,6 +180,14 @@ enum {
     EVENT_ALARM_ID,
 };
 
+/* What no walk tells of is as its alarm is. */
+static enum health cell_health(const struct ledger_cell *cell)
+{
+    if (cell->health != HEALTH_UNKNOWN || !cell->count)
+        return cell->health;
+    return cell->alarm ? reason_health(cell->alarm->reason) : HEALTH_OK;
+}
+
 static void event_value(const struct moment *moment, const struct index_entry *row, uint32_t column,
                         struct value *value)
 {
@@ -137,7 +200,7 @@ static void event_value(const struct moment *moment, const struct index_entry *r
     case EVENT_NAME:
         return value_text(value, event_name(event));
     case EVENT_HEALTH:
-        return value_integer(value, cell->health);
+        return value_integer(value, cell_health(cell));
     case EVENT_CELL_COUNT:
         return value_counter(value, cell->count);
     case EVENT_WINDOW_COUNT:

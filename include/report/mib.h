@@ -19,6 +19,7 @@ enum mib_branch {
     MIB_PARTNER_REASON = 6,
     MIB_PROBE = 7,
     MIB_CERTIFICATE = 8,
+    MIB_SOURCE = 9,
     MIB_REASON = 10,
     MIB_ALARM = 11,
 };
@@ -53,8 +54,8 @@ enum mib_alarm_column {
 };
 
 extern const struct table mib_agent_table, mib_summary_table, mib_event_table, mib_partner_table,
-    mib_partner_event_table, mib_partner_reason_table, mib_probe_table, mib_certificate_table, mib_reason_table,
-    mib_alarm_table;
+    mib_partner_event_table, mib_partner_reason_table, mib_probe_table, mib_certificate_table, mib_source_table,
+    mib_reason_table, mib_alarm_table;
 
 /* mib_tables(set): all of them. */
 void mib_tables(struct table_set *set);

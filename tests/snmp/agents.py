@@ -188,12 +188,12 @@ def get(agent, names, access=PUBLIC, timeout=5, check=True):
 
 
 def steady(values):
-    """Without what moves with time: dates but never, ages but never, ticks, spans, counts of the agent itself."""
+    """Without what moves with time: dates and ages but never, dates in texts, ticks, spans, counts of the agent itself."""
     return {name: moving(name, value) for name, value in values.items()}
 
 
-AGES = {"1.1": {3, 7}, "1.2": {11}, "1.3.1": {10}, "1.4.1": {10, 12, 14, 16}, "1.5.1": {9}, "1.6.1": {5, 7},
-        "1.7.1": {15, 17}, "1.8.1": {17}, "1.10.1": {11, 13}, "1.11.1": {22, 24}}
+AGES = {"1.1": {3, 7}, "1.2": {11}, "1.3.1": {10}, "1.4.1": {10, 12, 14, 16, 27, 29}, "1.5.1": {9}, "1.6.1": {5, 7},
+        "1.7.1": {15, 17}, "1.8.1": {17}, "1.9.1": {14, 16}, "1.10.1": {11, 13}, "1.11.1": {22, 24}}
 LEFT = {"1.2": {13}, "1.4.1": {18}, "1.7.1": {31}, "1.8.1": {11}}
 
 NOT_BEFORE = "Hex-STRING: 07 EA 01 01 00 00 00 00 2B 00 00"  # serve's certificates: a date that does not move
@@ -212,7 +212,7 @@ def moving(name, value):
         return "AGE"
     if int(column) in LEFT.get(table, ()) and value != "INTEGER: 2147483647":
         return "LEFT"
-    return value
+    return re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "DATE", value)
 
 
 def literal_tree():

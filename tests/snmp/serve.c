@@ -11,6 +11,8 @@
  *   burst N        N notifications, their fedwAlarmTotalCount counting from 1
  *   same N         N notifications of one alarm
  *   alarm on|off   an alarm of monitorSelf in the ledger
+ *   edge EVENT     so many failures that the edge saw that the ledger raises an alarm, which is sent
+ *   quiet          two windows pass for the ledger without a failure
  *   quit
  */
 #include <errno.h>
@@ -41,7 +43,7 @@ static struct conf conf = {.path = "/etc/fedwarden/fedwarden.conf",
                                      .notifications_kept = 1000}};
 static struct ledger *ledger;
 static struct session_status status;
-static bool ending;
+static bool ending, telling;
 static uint64_t turns;
 static int64_t tick_due, latest;
 
@@ -186,6 +188,34 @@ static void observe_all(void)
     }
 }
 
+static void edge_event(uint32_t partner, enum event event, const char *address, const char *user, const char *target,
+                       enum reason reason, uint32_t count)
+{
+    struct observation observation = observe(partner, OBSERVATION_EVENT);
+    struct observation_event *seen = &observation.event;
+    *seen = (struct observation_event){.event = event, .reason = reason, .count = count, .port = 5061};
+    address_parse(address, &seen->address);
+    text_copy(seen->user, sizeof seen->user, user);
+    text_copy(seen->target, sizeof seen->target, target);
+    text_copy(seen->rule, sizeof seen->rule, "edge/test");
+    if (event == EVENT_INVALID_CERT) {
+        text_copy(seen->subject, sizeof seen->subject, "CN=sip.nowhere.example");
+        text_copy(seen->issuer, sizeof seen->issuer, "CN=Issuing CA 9");
+        text_copy(seen->serial, sizeof seen->serial, "0a1b2c");
+    }
+    ledger_apply(ledger, &observation);
+}
+
+static void edge_all(void)
+{
+    const uint32_t nobody = OBSERVATION_NO_PARTNER;
+    edge_event(nobody, EVENT_AUTH_SOURCE, "203.0.113.5", "bob", "", REASON_AUTH_BAD_CREDENTIALS, 12);
+    edge_event(nobody, EVENT_AUTH_SOURCE, "203.0.113.5", "alice", "", REASON_AUTH_UNKNOWN_USER, 9);
+    edge_event(nobody, EVENT_INVALID_CERT, "2001:db8::99", "", "", REASON_TLS_EXPIRED, 2);
+    edge_event(nobody, EVENT_DOMAIN_LOCAL, "10.0.0.5", "carol", "nowhere.example", REASON_DOM_OUTBOUND_UNSUPPORTED, 1);
+    edge_event(0, EVENT_DOMAIN_PARTNER, "198.51.100.7", "dave", "alpha.example", REASON_DOM_USER_UNKNOWN, 4);
+}
+
 /* Texts as long as the ledger can hold: what a notification carries of them must fit into one datagram. */
 static struct transition literal(enum event event, bool raised, uint32_t id, uint64_t total)
 {
@@ -247,6 +277,20 @@ static void command(char *line)
     } else if (sscanf(line, "notify %31s", word) == 1 && event_find(word)) {
         submit(event_find(word), strstr(line, " raised") != NULL, 4000000000, UINT64_C(10000000000));
         answer_status();
+    } else if (sscanf(line, "edge %31s", word) == 1 && event_find(word)) {
+        telling = true;
+        bool of_partner = event_find(word) == EVENT_DOMAIN_PARTNER;
+        enum reason reason = event_find(word) == EVENT_INVALID_CERT ? REASON_TLS_EXPIRED : REASON_DOM_USER_UNKNOWN;
+        edge_event(of_partner ? 1 : OBSERVATION_NO_PARTNER, event_find(word), "203.0.113.77", "mallory", "beta.example",
+                   reason, 100);
+        telling = false;
+        answer_status();
+    } else if (strcmp(line, "quiet") == 0) {
+        telling = true;
+        for (int i = 1; i <= 3; i++)
+            ledger_tick(ledger, clock_wall() + i * 1000 * CLOCK_SECOND, clock_run() + i * 1000 * CLOCK_SECOND);
+        telling = false;
+        answer_status();
     } else if (strncmp(line, "alarm ", 6) == 0) {
         ledger_self(ledger, REASON_MON_FEED_UNREADABLE, strcmp(line, "alarm on") == 0, "/var/log/edge.log",
                     clock_wall(), clock_run());
@@ -292,7 +336,8 @@ static void on_tick(void *context)
 static void on_transition(void *context, const struct transition *transition)
 {
     (void)context;
-    (void)transition; /* what the tests want to receive they submit themselves */
+    if (telling) /* everything else that the tests want to receive they submit themselves */
+        notify_submit(transition);
 }
 
 static size_t parse_options(int argc, char **argv)
@@ -355,6 +400,7 @@ int main(int argc, char **argv)
     status.loaded_wall = conf.loaded;
     ledger = ledger_new(&conf, status.start_wall, status.start_run, on_transition, NULL);
     observe_all();
+    edge_all();
     if (!session_open(&conf, ledger, &status))
         return 1;
     notify_open(&conf.agent);

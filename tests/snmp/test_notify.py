@@ -54,6 +54,51 @@ def test_each_notification_has_its_16_objects(started, tmp_path, role):
         trapd.end()
 
 
+EDGE = {  # number: event, reason, partner, target, detail
+    2: ("authSource", 402, "", "203.0.113.77", "user mallory (edge/test)"),
+    3: ("domainPartner", 501, "fabrikam", "beta.example",
+        "unknown user: user mallory to beta.example from 203.0.113.77 (edge/test)"),
+    4: ("domainLocal", 501, "", "beta.example",
+        "unknown user: user mallory to beta.example from 203.0.113.77 (edge/test)"),
+    5: ("invalidCert", 304, "", "203.0.113.77",
+        "serial 0a1b2c, issuer CN=Issuing CA 9, subject CN=sip.nowhere.example; tlsExpired 100 (edge/test)"),
+}
+
+
+@pytest.mark.parametrize("role", ["subagent", "standalone"])
+def test_what_the_edge_sees_raises_and_clears(started, tmp_path, role):
+    """From the ledger: failures at the threshold, then two quiet windows."""
+    trapd = Trapd(tmp_path / "trapd", free_port())
+    serve, _ = started(role, f"trap2sink 127.0.0.1:{trapd.port} public\n", serve_arguments=("--rate", 0))
+
+    def columns(pairs):
+        prefix = f"{ROOT}.1.11.1."
+        return {int(name[len(prefix):].split(".")[0]): value for name, value in pairs if name.startswith(prefix)}
+
+    def named(number, raised):
+        return [columns(pairs) for pairs in trapd.received()
+                if pairs[1][1] == f"OID: {ROOT}.0.{2 * number - raised}"]
+
+    try:
+        for number, (event, reason, partner, target, detail) in EDGE.items():
+            serve.command(f"edge {event}")
+            assert wait_until(lambda n=number: named(n, True), 5), trapd.received()
+            found = named(number, True)[0]
+            assert (found[3], found[4], found[6]) == ("INTEGER: 2", f"INTEGER: {number}", f"INTEGER: {reason}")
+            assert (found[7], found[8]) == (f'STRING: "{partner}"' if partner else '""', f'STRING: "{target}"')
+            assert (found[9], found[10]) == ("INTEGER: 1", "Hex-STRING: CB 00 71 4D")
+            assert (found[12], found[14]) == ("Gauge32: 100", "Gauge32: 100")
+            assert found[15] == f'STRING: "{detail}"'
+        serve.command("quiet")
+        for number in EDGE:
+            assert wait_until(lambda n=number: any(c[10] == "Hex-STRING: CB 00 71 4D" for c in named(n, False)), 5)
+            cleared = [c for c in named(number, False) if c[10] == "Hex-STRING: CB 00 71 4D"][0]
+            assert cleared[2] == named(number, True)[0][2]
+            assert (cleared[3], cleared[5]) == ("INTEGER: 1", "INTEGER: 1")
+    finally:
+        trapd.end()
+
+
 @pytest.mark.parametrize("role", ["subagent", "standalone"])
 def test_version_1_targets_get_them_too(started, tmp_path, role):
     """A Counter64 could not be sent there."""

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/text.h"
 #include "ledger_fixture.h"
 #include "report/mib.h"
 
@@ -128,14 +129,15 @@ Test(table, names_that_are_not_there)
     } cases[] = {
         {{0}, 0, TABLE_NO_OBJECT},
         {{MIB_AGENT}, 1, TABLE_NO_OBJECT},
-        {{MIB_AGENT, 14, 0}, 3, TABLE_NO_OBJECT},
+        {{MIB_AGENT, 25, 0}, 3, TABLE_NO_OBJECT},
         {{MIB_AGENT, 1}, 2, TABLE_NO_INSTANCE},
         {{MIB_AGENT, 1, 1}, 3, TABLE_NO_INSTANCE},
         {{MIB_AGENT, 1, 0, 0}, 4, TABLE_NO_INSTANCE},
-        {{9, 1, 2, 1}, 4, TABLE_NO_OBJECT},
+        {{12, 1, 2, 1}, 4, TABLE_NO_OBJECT},
+        {{MIB_SOURCE, 1, 2, 1}, 4, TABLE_NO_INSTANCE},
         {{MIB_PARTNER, 2, 2, 1}, 4, TABLE_NO_OBJECT},
         {{MIB_PARTNER, 1, 1, 1}, 4, TABLE_NO_OBJECT},
-        {{MIB_PARTNER, 1, 24, 1}, 4, TABLE_NO_OBJECT},
+        {{MIB_PARTNER, 1, 31, 1}, 4, TABLE_NO_OBJECT},
         {{MIB_PARTNER, 1, UINT32_MAX, 1}, 4, TABLE_NO_OBJECT},
         {{MIB_PARTNER, 1, 2, 4}, 4, TABLE_NO_INSTANCE},
         {{MIB_PARTNER, 1, 2}, 3, TABLE_NO_INSTANCE},
@@ -151,8 +153,9 @@ Test(table, next_of_names_that_are_not_there)
     assert_next(NAME(0), NAME(MIB_AGENT, 1, 0));
     assert_next(NAME(MIB_AGENT, 1), NAME(MIB_AGENT, 1, 0));
     assert_next(NAME(MIB_AGENT, 1, 0, 5), NAME(MIB_AGENT, 2, 0));
-    assert_next(NAME(MIB_AGENT, 13, 0), NAME(MIB_AGENT, 16, 0));
-    assert_next(NAME(MIB_AGENT, 14), NAME(MIB_AGENT, 16, 0));
+    assert_next(NAME(MIB_AGENT, 13, 0), NAME(MIB_AGENT, 14, 0));
+    assert_next(NAME(MIB_AGENT, 14), NAME(MIB_AGENT, 14, 0));
+    assert_next(NAME(MIB_AGENT, 24, 0), NAME(MIB_SUMMARY, 1, 0));
     assert_next(NAME(MIB_SUMMARY, 15, 0), NAME(MIB_EVENT, 1, 2, 1));
     assert_next(NAME(MIB_EVENT, 1, 2, 10), NAME(MIB_EVENT, 1, 3, 1));
     assert_next(NAME(MIB_EVENT, 1, 1, 5), NAME(MIB_EVENT, 1, 2, 1));
@@ -185,6 +188,64 @@ Test(table, rows_that_come_and_go_between_two_steps)
     fixture_bind(fixture, one);
     assert_next(NAME(MIB_PARTNER, 1, 2, 2), NAME(MIB_PARTNER, 1, 2, 3));
     assert_next(NAME(MIB_PARTNER, 1, 2, 3), NAME(MIB_PARTNER, 1, 3, 3));
+}
+
+static void edge_event(uint32_t partner, uint8_t octet, const char *user)
+{
+    struct observation observation = {
+        .kind = OBSERVATION_EVENT, .partner = partner, .wall = fixture->wall, .run = fixture->run};
+    observation.event = (struct observation_event){.event = EVENT_AUTH_SOURCE,
+                                                   .reason = REASON_AUTH_BAD_CREDENTIALS,
+                                                   .count = 1,
+                                                   .address = {ADDRESS_IPV4, {203, 0, 113, octet}}};
+    text_copy(observation.event.user, sizeof observation.event.user, user);
+    ledger_apply(fixture->ledger, &observation);
+}
+
+/* More sources than rows: a walk over a table whose rows go while it is walked ascends and comes to an end. */
+Test(table, sources_that_go_while_they_are_walked)
+{
+    fixture->conf->edge.sources_max = 16;
+    ledger_bind(fixture->ledger, fixture->conf, fixture->wall, fixture->run);
+    for (uint8_t i = 1; i <= 40; i++)
+        edge_event(OBSERVATION_NO_PARTNER, i, "bob");
+    assert_next(NAME(MIB_SOURCE), NAME(MIB_SOURCE, 1, 2, 25));
+    assert_next(NAME(MIB_SOURCE, 1, 2, 25), NAME(MIB_SOURCE, 1, 2, 26));
+    for (uint8_t i = 41; i <= 46; i++)
+        edge_event(OBSERVATION_NO_PARTNER, i, "bob");
+    assert_next(NAME(MIB_SOURCE, 1, 2, 26), NAME(MIB_SOURCE, 1, 2, 31));
+    assert_next(NAME(MIB_SOURCE, 1, 2, 46), NAME(MIB_SOURCE, 1, 3, 31));
+    cr_assert_eq(got(NAME(MIB_AGENT, 20, 0)).number, 16);
+    cr_assert_eq(got(NAME(MIB_AGENT, 22, 0)).counter64, 30);
+    edge_event(OBSERVATION_NO_PARTNER, 46, "car\nol");
+    struct value users = got(NAME(MIB_SOURCE, 1, 19, 46));
+    cr_assert_eq(users.octets.length, strlen("car\\x0aol, bob"));
+    cr_assert_arr_eq(users.octets.data, "car\\x0aol, bob", users.octets.length);
+}
+
+static void assert_text(uint32_t partner, const char *expected)
+{
+    struct value value = got(NAME(MIB_PARTNER, 1, 30, partner));
+    cr_assert_eq(value.octets.length, strlen(expected), "%.*s", (int)value.octets.length,
+                 (const char *)value.octets.data);
+    cr_assert_arr_eq(value.octets.data, expected, value.octets.length);
+}
+
+Test(table, partners_say_what_probes_and_edge_know)
+{
+    assert_text(1, "tlsExpired since 2026-01-01T00:00:00Z");
+    edge_event(0, 1, "bob");
+    edge_event(0, 1, "bob");
+    assert_text(
+        1, "tlsExpired since 2026-01-01T00:00:00Z; the edge saw 2 failures since 2026-01-01T00:03:00Z, the last by "
+           "authBadCredentials");
+    cr_assert_eq(got(NAME(MIB_PARTNER, 1, 24, 1)).number, 2);
+    fixture_advance(fixture, 901);
+    moment.run = fixture->run;
+    moment.wall = fixture->wall;
+    assert_text(1, "tlsExpired since 2026-01-01T00:00:00Z");
+    cr_assert_eq(got(NAME(MIB_PARTNER, 1, 24, 1)).number, 2);
+    cr_assert_eq(got(NAME(MIB_PARTNER, 1, 29, 1)).number, 901);
 }
 
 Test(table, values_follow_the_ledger_and_the_moment)

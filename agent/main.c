@@ -1,8 +1,11 @@
-/* The table of contents: one file per subcommand under cli/, the daemon in daemon.c. */
+/* The table of contents: one file per subcommand under cli/, the daemon in cli/run.c. */
 #include "config.h"
 
+#include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/text.h"
 #include "cli/check.h"
@@ -45,8 +48,20 @@ static int unknown(const char *name)
     return 3;
 }
 
+/* Where the caller closed one of the first three descriptors, a peer's socket would get its number and our output. */
+static bool hold_standard_descriptors(void)
+{
+    int descriptor;
+    do
+        descriptor = open("/dev/null", O_RDWR);
+    while (descriptor >= 0 && descriptor <= STDERR_FILENO);
+    return descriptor >= 0 && close(descriptor) == 0;
+}
+
 int main(int argc, char **argv)
 {
+    if (!hold_standard_descriptors())
+        return 3;
     if (argc < 2) {
         usage(stderr);
         return 3;

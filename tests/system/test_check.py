@@ -708,6 +708,24 @@ def test_nagios_of_many(world):
     assert found[2] == "2 of 3 partners fail: expired tlsExpired, soon tlsExpiringSoon"
 
 
+def test_closed_standard_descriptors_are_no_sockets(world):
+    """Otherwise a peer's socket would get the number of standard output, and what we print."""
+    def listen(connection, said):
+        said.append(connection.recv(4096))
+        connection.recv(4096)
+    peer = world.peer(listen)
+    conf = world.folder / "closed.conf"
+    conf.write_text('partners: ( { name = "listens"; domain = "lab.test"; protocol = "tls"; '
+                    f'address = "{HOST}"; port = {peer.port}; }} );\n', encoding="utf-8")
+    process = subprocess.Popen(["sh", "-c", 'exec "$0" check -c "$1" <&- >&- 2>&-', PROGRAM, conf], env=environment())
+    try:
+        assert lab.wait_until(lambda: peer.said, 10)
+        assert {os.readlink(f"/proc/{process.pid}/fd/{number}") for number in (0, 1, 2)} == {"/dev/null"}
+    finally:
+        process.kill()
+        process.wait(10)
+
+
 def test_check_config_tries_certificates_and_keys(world):
     def check_config(trust):
         path = world.folder / "own.conf"

@@ -287,7 +287,8 @@ static void read_event(struct conf_reader *reader, const struct conf_row *row, c
     }
     if (!rule->event && !rule->source)
         conf_unknown(reader, setting, "event", text, names, count);
-    rule->role = PRESET_EVENT;
+    if (!rule->role)
+        rule->role = PRESET_EVENT;
     (void)row;
 }
 
@@ -351,8 +352,9 @@ static void read_rules(struct conf_reader *reader, const struct conf_row *row, c
         struct conf_place place = place_of(reader, group);
         rule->line = place.line;
         rule->file = place.file;
+        size_t before = reader->errors->count;
         conf_rows_read(reader, rule_rows, ROW_COUNT(rule_rows), group, rule);
-        if (config_setting_is_group(group))
+        if (reader->errors->count == before)
             check_rule(reader, rule, group);
         for (size_t other = 0; other + 1 < preset->rule_count; other++)
             if (*rule->name && strcmp(preset->rules[other].name, rule->name) == 0)

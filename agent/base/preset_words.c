@@ -52,10 +52,10 @@ static struct preset_word tls_words[] = {
     /* our certificate, refused by the peer: alerts */
     {"alert unknown ca", REASON_TLS_CLIENT_CERT_REJECTED_CA},
     {"alert bad certificate", REASON_TLS_CLIENT_CERT_REJECTED},
+    {"alert certificate required", REASON_TLS_CLIENT_CERT_REQUIRED},
     {"alert certificate", REASON_TLS_CLIENT_CERT_REJECTED},
     {"alert unsupported certificate", REASON_TLS_CLIENT_CERT_REJECTED},
     {"alert access denied", REASON_TLS_CLIENT_CERT_REJECTED},
-    {"alert certificate required", REASON_TLS_CLIENT_CERT_REQUIRED},
     {"alert protocol version", REASON_TLS_NO_SHARED_PROTOCOL},
     {"alert handshake failure", REASON_TLS_NO_SHARED_CIPHER},
     {"alert unrecognized name", REASON_TLS_SNI_REJECTED},

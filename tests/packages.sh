@@ -7,10 +7,11 @@
 set -eu
 
 build='gcc libc6-dev make autoconf automake pkg-config libsnmp-dev libcurl4-openssl-dev libconfig-dev libc-ares-dev
-    libssl-dev libpcre2-dev libvectorscan-dev libidn2-dev libjansson-dev libsystemd-dev'
+    libssl-dev libpcre2-dev libvectorscan-dev libidn2-dev libjansson-dev libsystemd-dev
+    zlib1g-dev'
 demo='ca-certificates snmp snmptrapd knot kamailio kamailio-tls-modules nginx-light openssl python3 python3-cryptography'
 test="$demo libcriterion-dev python3-pytest knot-dnsutils snmpd unbound prosody tinyproxy iproute2 nftables util-linux
-    procps clang libclang-rt-14-dev valgrind smitools faketime"
+    procps clang libclang-rt-14-dev valgrind smitools faketime systemd-journal-remote"
 # check_curl of the plugins needs liburiparser1, which their package only recommends.
 bench='pcre2-utils dnsperf prometheus-blackbox-exporter monitoring-plugins-basic monitoring-plugins-standard liburiparser1'
 

@@ -5,7 +5,7 @@
  * writer may still have it open. What took its name is read when the rest of the old one has been, so that lines keep
  * their order; a line without an end delays that for PART_PATIENCE, then it is told as it is.
  *
- * Between two surveys a log may be rotated twice. The file in between then has another name of the same stem, was born
+ * Between two surveys a log may be rotated twice. The file in between then has a name that rotation gives, was born
  * since the survey before the last one, and is unknown; it is read before the newest.
  *
  * Of a pattern, files that hold compressed data and copies of a file that is followed (copytruncate) are left out.
@@ -258,18 +258,28 @@ static bool born_since(const struct feed_file *file, const char *path, int64_t s
     return born->time >= since;
 }
 
+/* Whether rotation may have given this name to a log: "a.log.1", "a.log-20260131", "a-20260131.log". */
+static bool is_rotated_name(const char *name, const char *log)
+{
+    size_t whole = strlen(log), stem = strcspn(log, ".");
+    if (strncmp(name, log, whole) == 0)
+        return name[whole] && strchr(".-_~", name[whole]);
+    return stem && strncmp(name, log, stem) == 0 && name[stem] && strchr(".-_", name[stem]) && name[stem + 1] >= '0' &&
+           name[stem + 1] <= '9';
+}
+
 /* Finds what was called `log` since the survey before the last one and is called otherwise now. */
 static void find_between(struct feed_file *file, const char *log, uint64_t inode)
 {
     enum { BORN_MAX = 64 };
     DIR *folder = opendir(file->folder);
     struct born *found = folder ? malloc(BORN_MAX * sizeof *found) : NULL;
-    size_t count = 0, entries = 0, stem = strcspn(log, ".");
+    size_t count = 0, entries = 0;
     const struct dirent *entry;
     unsigned char data[FEED_HEAD_MAX];
     while (found && count < BORN_MAX && entries++ < ENTRIES_MAX && (entry = readdir(folder))) {
         char path[4096];
-        if (strncmp(entry->d_name, log, stem) == 0 && strcmp(entry->d_name, log) != 0 && entry->d_ino != inode &&
+        if (entry->d_ino != inode && is_rotated_name(entry->d_name, log) &&
             make_path(file, entry->d_name, path, sizeof path) &&
             born_since(file, path, file->survey_time[1], &found[count]))
             text_copy(found[count++].name, sizeof found->name, entry->d_name);

@@ -7,7 +7,8 @@
  * once. Both are bounded, so a flood of made-up processes costs a record that was older, nothing else.
  *
  * A text with line ends in it can hold whole forged lines. Where a rule sees the beginning of such a text (`until`), no
- * rule is applied to what follows up to the line that ends it, or until more than any such text has gone by.
+ * rule is applied to what follows up to the line that ends it, or until more than any such text has gone by. Who knows
+ * how the line ends can end it too early; what is then forged still has to pass what its rule demands.
  *
  * Cost is bounded: lines are cut, PCRE2 runs under a match limit with a JIT stack that lines of this length cannot
  * overflow, and each rule is tried at most once a line.
@@ -49,6 +50,7 @@ struct rule_reader {
     size_t last_head;
     struct rule_counts counts;
     struct rule_hit hit;
+    struct rule_values *inner; /* of this line, by preset: what stands between its head and its message */
 };
 
 struct line { /* the one that is read */
@@ -64,6 +66,7 @@ struct line { /* the one that is read */
     size_t message_length;
     enum { UNKNOWN, FITS, FITS_NOT } presets[PRESETS_MAX];
     struct rule_value messages[PRESETS_MAX];
+    const struct rule_values *values_of[PRESETS_MAX]; /* of the head, as this preset reads it */
 };
 
 struct rule_reader *rule_reader_new(const struct rule_set *set, const struct conf *conf, rule_found *found,
@@ -83,6 +86,9 @@ struct rule_reader *rule_reader_new(const struct rule_set *set, const struct con
     if (reader->stack)
         pcre2_jit_stack_assign(reader->limits, NULL, reader->stack);
     reader->scratch = rule_scratch_new(set->prefilter);
+    reader->inner = calloc(set->preset_count + 1, sizeof *reader->inner);
+    if (!reader->inner)
+        abort();
     reader->records = rule_memory_new(RECORDS_MAX);
     reader->once = rule_memory_new(ONCE_MAX);
     return reader;
@@ -99,6 +105,7 @@ void rule_reader_free(struct rule_reader *reader)
     rule_memory_free(reader->records);
     rule_memory_free(reader->once);
     free(reader->hold.address);
+    free(reader->inner);
     free(reader);
 }
 
@@ -201,12 +208,15 @@ static bool fits_preset(struct rule_reader *reader, struct line *line, unsigned 
         return false;
     struct rule_value *message = &line->messages[preset];
     *message = (struct rule_value){line->message, line->message_length};
+    line->values_of[preset] = &line->values;
     const struct rule_pattern *inner = &head->inner[preset];
     if (inner->code) {
         if (!matches(reader, inner, message->text, message->length, reader->set->presets[preset]->product))
             return false;
         size_t end = match_end(reader);
-        take_groups(reader, inner, message->text, &line->values, true);
+        reader->inner[preset] = line->values;
+        take_groups(reader, inner, message->text, &reader->inner[preset], true);
+        line->values_of[preset] = &reader->inner[preset];
         message->text += end;
         message->length -= end;
     }
@@ -412,13 +422,13 @@ static bool apply(struct rule_reader *reader, const struct rule *rule, struct li
     if (!fits_preset(reader, line, rule->preset))
         return false;
     const struct rule_value *message = &line->messages[rule->preset];
-    const struct rule_value *head = line->values.of;
+    const struct rule_value *head = line->values_of[rule->preset]->of;
     if (!value_matches(reader, &rule->program, &head[FIELD_PROGRAM], rule->name) ||
         !value_matches(reader, &rule->session, &head[FIELD_SESSION], rule->name) ||
         !value_matches(reader, &rule->level, &head[FIELD_LEVEL], rule->name) ||
         !matches(reader, &rule->pattern, message->text, message->length, rule->name))
         return false;
-    struct rule_values values = line->values;
+    struct rule_values values = *line->values_of[rule->preset];
     take_groups(reader, &rule->pattern, message->text, &values, false);
     rule_pairs(&values);
     if (rule->preset_rule->role == PRESET_EVENT)

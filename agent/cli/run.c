@@ -70,7 +70,7 @@ static void on_transition(void *context, const struct transition *transition)
         [TRANSITION_RAISED] = "raised", [TRANSITION_CHANGED] = "changed", [TRANSITION_CLEARED] = "cleared"};
     const struct ledger_alarm *alarm = &transition->alarm;
     const struct reason_info *reason = reason_info(alarm->reason);
-    const char *name = *alarm->name ? alarm->name : "fedwarden itself";
+    const char *name = *alarm->name ? alarm->name : alarm->source ? "no partner" : "fedwarden itself";
     char place[OBSERVATION_NAME + ADDRESS_TEXT_SIZE + 16];
 
     place_text(alarm, place, sizeof place);

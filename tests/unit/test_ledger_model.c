@@ -1,6 +1,7 @@
 /*
- * The ledger against a model that is too simple to be wrong: a list of the times of all failures, per partner and
- * event, and the rules of raising and clearing in a few lines. And the cost of a whole round of 20,000 partners.
+ * The ledger against a model that is too simple to be wrong: a list of the times of all failures, of walks and of what
+ * the edge saw, per partner and event, and the rules of raising and clearing in a few lines. And the cost of a whole
+ * round of 20,000 partners.
  */
 #include <criterion/criterion.h>
 #include <stdlib.h>
@@ -26,6 +27,7 @@ struct model {
     bool raised, failing;
     uint32_t good_walks;
     int64_t quiet_since;
+    int64_t edge_run; /* when the edge last told of it; 0 never */
 };
 
 static struct model models[PARTNERS][EVENT_COUNT];
@@ -64,7 +66,8 @@ static void model_walked(struct model *model, const struct conf_threshold *thres
     bool before = model->raised;
     if (failed && model_sum(model, threshold->window, run) >= threshold->count)
         model->raised = true;
-    if (!failed && threshold->clear && model->good_walks >= threshold->clear)
+    bool edge_quiet = !model->edge_run || run - model->edge_run >= threshold->window * CLOCK_SECOND;
+    if (!failed && threshold->clear && model->good_walks >= threshold->clear && edge_quiet)
         model->raised = false;
     if (model->raised != before)
         model->quiet_since = 0;
@@ -159,6 +162,29 @@ static void random_walk(struct fixture *f, uint32_t p, uint32_t health)
         model_walked(&models[p][event], &f->conf->partners[p].thresholds[event], failed[event], passed[event], f->run);
 }
 
+/* What the edge saw of one partner, told to both; one observation may stand for several failures. */
+static void random_event(struct fixture *f, uint32_t p)
+{
+    static const enum reason reasons[] = {REASON_TLS_UNTRUSTED_ROOT, REASON_DOM_USER_UNKNOWN, REASON_TCP_REFUSED,
+                                          REASON_DNS_NX_DOMAIN};
+    enum reason reason = reasons[random_below(sizeof reasons / sizeof reasons[0])];
+    struct observation observation = {.kind = OBSERVATION_EVENT, .partner = p, .wall = f->wall, .run = f->run};
+    observation.event =
+        (struct observation_event){.event = reason_info(reason)->event, .reason = reason, .count = 1 + random_below(3)};
+    ledger_apply(f->ledger, &observation);
+
+    struct model *model = &models[p][observation.event.event];
+    const struct conf_threshold *threshold = &f->conf->partners[p].thresholds[observation.event.event];
+    for (uint32_t i = 0; i < observation.event.count; i++)
+        model->times[model->count++] = f->run;
+    model->edge_run = f->run;
+    if (!model->raised && model_sum(model, threshold->window, f->run) >= threshold->count) {
+        model->raised = true;
+        model->quiet_since = 0;
+        transitions_expected++;
+    }
+}
+
 static void pass_time(struct fixture *f, uint32_t seconds)
 {
     while (seconds--) {
@@ -194,6 +220,8 @@ static void play(uint32_t seed)
         if (i % 100 == 0)
             health = random_below(101);
         random_walk(f, random_below(PARTNERS), health);
+        if (random_below(4) == 0)
+            random_event(f, random_below(PARTNERS));
         pass_time(f, random_below(40) == 0 ? random_below(2000) : random_below(20));
         compare(f);
         if (f->count >= FIXTURE_TRANSITIONS)

@@ -36,6 +36,7 @@ bool run_feeds_start(struct run_feeds *run_feeds, const struct conf *conf, struc
         run_feeds->each[i].judged_run = clock_run();
     run_feeds->conf = conf;
     run_feeds->inbox = inbox_start(conf, queue, run_feeds->inbox);
+    run_feeds->tlsrpt = tlsrpt_start(conf, queue);
     run_feeds->feeds = feeds_start(conf, queue, &run_feeds->positions);
     return run_feeds->feeds != NULL;
 }
@@ -43,6 +44,10 @@ bool run_feeds_start(struct run_feeds *run_feeds, const struct conf *conf, struc
 void run_feeds_stop(struct run_feeds *run_feeds, void (*drain)(void *context), void *context)
 {
     inbox_stop(run_feeds->inbox);
+    while (!tlsrpt_stop(run_feeds->tlsrpt))
+        drain(context);
+    tlsrpt_free(run_feeds->tlsrpt);
+    run_feeds->tlsrpt = NULL;
     if (!run_feeds->feeds)
         return;
     while (!feeds_stop(run_feeds->feeds))
@@ -130,6 +135,8 @@ void run_feeds_watch(struct run_feeds *run_feeds, struct ledger *ledger, struct 
     }
     if (run_feeds->inbox && *inbox_problem(run_feeds->inbox))
         add_detail(unreadable, sizeof unreadable, &unreadable_count, "inbox", inbox_problem(run_feeds->inbox));
+    if (run_feeds->tlsrpt && *tlsrpt_problem(run_feeds->tlsrpt))
+        add_detail(unreadable, sizeof unreadable, &unreadable_count, "tlsrpt", tlsrpt_problem(run_feeds->tlsrpt));
     tell(ledger, REASON_MON_FEED_UNREADABLE, run_feeds->unreadable, unreadable, unreadable_count, wall, run);
     tell(ledger, REASON_MON_FEED_UNPARSED, run_feeds->unread, unread, unread_count, wall, run);
 }

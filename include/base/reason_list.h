@@ -320,6 +320,10 @@ REASON_ROW(366, TLS_KEY_PROOF_FAILED, tlsKeyProofFailed, EVENT_TLS_OUTGOING, SEV
            "The peer could not prove that it holds the key of its certificate.",
            "Treat as possible interception; ask the partner whether certificate and key on every node match.",
            "")
+REASON_ROW(367, TLS_REPORTED, tlsReported, EVENT_TLS_OUTGOING, SEVERITY_MAJOR, ACTOR_US,
+           "The partner reports (RFC 8460) that its TLS sessions to our servers fail.",
+           "See the result type in detail; mend what we offer and publish: STARTTLS, certificate, TLSA, MTA-STS policy, DNSSEC.",
+           "validation-failure dane-required dnssec-invalid sts-policy-fetch-error sts-policy-invalid sts-webpki-invalid")
 REASON_ROW(399, TLS_OTHER, tlsOther, EVENT_TLS_OUTGOING, SEVERITY_MAJOR, ACTOR_PARTNER,
            "Other TLS failure; see detail.",
            "See detail.",

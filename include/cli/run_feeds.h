@@ -1,7 +1,7 @@
 #ifndef FEDWARDEN_CLI_RUN_FEEDS_H
 #define FEDWARDEN_CLI_RUN_FEEDS_H
 
-/* The feeds of the daemon and its inbox: started, stopped and watched by its main thread. */
+/* The feeds of the daemon, its inbox and the reports of others: started, stopped and watched by its main thread. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -10,12 +10,14 @@
 #include "base/queue.h"
 #include "collect/feed.h"
 #include "collect/inbox.h"
+#include "collect/tlsrpt.h"
 #include "ledger/ledger.h"
 #include "report/session.h"
 
 struct run_feeds { /* {0} at first */
     struct feeds *feeds;
     struct inbox *inbox; /* kept over a reload */
+    struct tlsrpt *tlsrpt;
     const struct conf *conf;
     struct feed_positions positions;                                 /* where those that were stopped were left */
     struct run_feed *each;                                           /* position by position as conf->feeds */

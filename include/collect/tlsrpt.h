@@ -1,0 +1,54 @@
+#ifndef FEDWARDEN_COLLECT_TLSRPT_H
+#define FEDWARDEN_COLLECT_TLSRPT_H
+
+/*
+ * How partners see us: aggregate reports about SMTP TLS (RFC 8460) that others send, dropped into a folder as JSON or as
+ * gzip of it. Each kind of failure in one becomes an OBSERVATION_EVENT of the partner that sent the report.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/conf.h"
+#include "base/observation.h"
+#include "base/queue.h"
+
+#define TLSRPT_SIZE_MAX (10 << 20) /* octets of a file, and of what it holds unpacked */
+#define TLSRPT_ROWS_MAX 1000       /* observations that one report can become */
+
+struct tlsrpt_report {
+    char organization[128], id[128]; /* as it says, printable */
+    char until[32];                  /* the end of its date-range */
+    uint64_t successes, failures;    /* sessions, of policies that are ours */
+    size_t foreign;                  /* policies for domains that are not ours: not counted */
+    size_t count;
+    struct observation *observations; /* complete but for their times */
+};
+
+/*
+ * tlsrpt_parse(data, length, conf, report, error, size): a report, any octets. False with `error` of `size` octets; the
+ * report is empty then. tlsrpt_clear(report) after either. Any thread.
+ */
+bool tlsrpt_parse(const void *data, size_t length, const struct conf *conf, struct tlsrpt_report *report, char *error,
+                  size_t size);
+void tlsrpt_clear(struct tlsrpt_report *report);
+
+struct tlsrpt;
+
+/*
+ * tlsrpt_start(conf, queue): starts the thread that reads what lies in the folder and what is dropped into it. A file is
+ * read once it was closed or moved in; names that begin with "." are left alone until they are renamed. Without a folder
+ * it does nothing and can be stopped. tlsrpt_problem(tlsrpt): why nothing is read, as was logged; "" none. Main thread.
+ */
+struct tlsrpt *tlsrpt_start(const struct conf *conf, struct queue *queue);
+const char *tlsrpt_problem(const struct tlsrpt *tlsrpt);
+
+/*
+ * tlsrpt_stop(tlsrpt): ends the thread, after the file at hand, and tells the rest of it. False: the queue is full; take
+ * from it and call again. tlsrpt_free after that. NULL is allowed for both. Main thread.
+ */
+bool tlsrpt_stop(struct tlsrpt *tlsrpt);
+void tlsrpt_free(struct tlsrpt *tlsrpt);
+
+#endif

@@ -403,6 +403,33 @@ static void truncate_short(void)
     end();
 }
 
+/* Truncated and written again while nobody looks, to more, fewer or as many octets, with another head or not. */
+static void regrown(void)
+{
+    begin("regrown", "a.log", 1024);
+    log_file = open_log("a.log");
+    start(NULL);
+    put_lines(log_file, 0, 100);
+    caught_up();
+    for (unsigned round = 0; round < 5; round++) {
+        struct feed_positions positions = {0};
+        const char *line = round < 4 ? "always the same line" : "other words, as long";
+        stop(&positions);
+        check(ftruncate(log_file, 0) == 0, "truncated");
+        if (round < 2)
+            put_lines(log_file, 1000 + 1000 * round, round ? 50 : 200);
+        for (unsigned i = 0; round >= 2 && i < (round == 2 ? 100 : 50); i++) {
+            add(&written, line);
+            put_text(log_file, line);
+            put_text(log_file, "\n");
+        }
+        start(&positions);
+        free(positions.positions);
+        caught_up();
+    }
+    end();
+}
+
 /* ---- lines ---- */
 
 static void part_lines(void)
@@ -624,12 +651,19 @@ static const struct {
     const char *name;
     void (*run)(void);
 } scenarios[] = {
-    {"rename", rename_and_create},  {"gzip", compress},
-    {"copytruncate", copytruncate}, {"copies", copytruncate_pattern},
-    {"truncate", truncate_short},   {"parts", part_lines},
-    {"long", long_lines},           {"late", late},
-    {"pattern", patterns},          {"full", full_queue},
-    {"positions", go_on},           {"none", none},
+    {"rename", rename_and_create},
+    {"gzip", compress},
+    {"copytruncate", copytruncate},
+    {"copies", copytruncate_pattern},
+    {"truncate", truncate_short},
+    {"regrown", regrown},
+    {"parts", part_lines},
+    {"long", long_lines},
+    {"late", late},
+    {"pattern", patterns},
+    {"full", full_queue},
+    {"positions", go_on},
+    {"none", none},
 };
 
 int main(int argc, char **argv)

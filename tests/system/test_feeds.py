@@ -60,6 +60,10 @@ class Edge(lab.Lab):
         return CONFIGURATION.format(address=ADDRESS, folder=self.folder, window=WINDOW, snmp=self.ports["snmp"],
                                     feeds=feeds.format(folder=self.folder))
 
+    def scalar(self, name):
+        return int(lab.snmp(self.folder, "snmpget", ADDRESS, self.ports["snmp"], f"FEDWARDEN-MIB::{name}.0",
+                            options=("-OQUve",)))
+
     def count(self, event="authSource"):
         text = lab.snmp(self.folder, "snmptable", ADDRESS, self.ports["snmp"], "FEDWARDEN-MIB::fedwEventTable",
                         options=("-OU", "-Cb", "-Cf", "\t"))
@@ -193,6 +197,10 @@ def test_lines_that_nobody_understands(folder):
         assert "lines begin in no way that the preset" in raised["fedwAlarmDetail"]
         write(edge.log, ["Nov 22 05:41:46 sip-edge1 postfix/smtpd[1]: connect from unknown[192.0.2.1]\n"] * 400)
         edge.wait_cleared(raised)
+        assert lab.wait_until(lambda: edge.scalar("fedwAgentFeedLines") == 700, FAR)
+        assert edge.scalar("fedwAgentFeedLinesUnparsed") == 300
+        edge.fedwarden.reload(edge.configuration())
+        assert edge.scalar("fedwAgentFeedLines") == 700, "a reload keeps it"
 
 
 def test_preset_with_a_mistake(folder):
@@ -256,7 +264,15 @@ def test_journal(folder):
             raised = edge.wait_raised("authBadCredentials")
             assert raised["fedwAlarmAddress"] == ATTACKER
             edge.wait_count(7)
-            edge.fedwarden.reload(edge.fedwarden.configuration)
-            log(failed(11))
-            edge.wait_count(8)
+
+            def work():
+                for number in range(400):
+                    log(failed(number))
+                    time.sleep(0.005)
+            worker = threading.Thread(target=work)
+            worker.start()
+            while worker.is_alive():
+                edge.fedwarden.reload(edge.fedwarden.configuration)
+            worker.join()
+            edge.wait_count(407)
             writer.stdin.close()

@@ -347,6 +347,10 @@ Test(rule, forged_lines_of_ejabberd)
     close_rules();
 }
 
+#define LOOKUP                                                                                                         \
+    EJABBERD("0.1.0", "Failed to establish outbound s2s connection alpha.example -> beta.example: DNS lookup failed: " \
+                      "non-existing domain; bouncing for 9 seconds")
+
 Test(rule, a_text_without_end_does_not_blind)
 {
     char big[8192];
@@ -356,12 +360,15 @@ Test(rule, a_text_without_end_does_not_blind)
     line(FAILED("0.432.0", "eve"));
     for (int i = 0; i < 70; i++)
         rule_read(reader, big, sizeof big, 0);
-    cr_expect_eq(line(FAILED("0.432.0", "eve@alpha.example from ::ffff:203.0.113.42: Invalid username or password")),
-                 1);
+    cr_expect_eq(line(LOOKUP), 1);
     line(FAILED("0.432.0", "eve"));
-    rule_flush(reader, INT64_C(11000000));
-    cr_expect_eq(line(FAILED("0.432.0", "eve@alpha.example from ::ffff:203.0.113.42: Invalid username or password")),
-                 1);
+    cr_expect_eq(line(LOOKUP), 0);
+    rule_read(reader, LOOKUP, strlen(LOOKUP), INT64_C(11000000));
+    cr_expect_eq(hit_count, 2, "time ends it");
+    rule_read(reader, FAILED("0.432.0", "eve"), strlen(FAILED("0.432.0", "eve")), INT64_C(20000000));
+    rule_flush(reader, INT64_C(31000000));
+    rule_read(reader, LOOKUP, strlen(LOOKUP), INT64_C(22000000));
+    cr_expect_eq(hit_count, 3, "and so does a flush");
     close_rules();
 }
 
@@ -447,7 +454,7 @@ Test(rule, backtracking_ends)
     text[sizeof text - 2] = 'c';
     double start = milliseconds();
     rule_read(reader, text, sizeof text, 0);
-    cr_expect_lt(milliseconds() - start, 1000.0);
+    cr_expect_lt(milliseconds() - start, 50.0);
     cr_expect_eq(rule_reader_counts(reader).errors, 1);
     cr_expect_str_eq(rule_reader_counts(reader).last_error_rule, "p/bomb");
     cr_expect_eq(hit_count, 1, "the rule behind it is tried");
@@ -534,6 +541,34 @@ Test(rule, an_address_must_be_one)
     close_rules();
 }
 
+Test(rule, pairs)
+{
+    open_rules("{ name = \"a\"; event = \"authSource\"; reason = \"authBadCredentials\"; "
+               "pattern = '^x ip=(?<ip>\\S+) (?<pairs>.*)$'; }");
+    cr_expect_eq(line("1> x ip=203.0.113.1 user=\"a\" ip=203.0.113.2 user=\"b\" port=5 unknown=1 pid=9"), 1);
+    expect(EVENT_AUTH_SOURCE, REASON_AUTH_BAD_CREDENTIALS, "203.0.113.1");
+    cr_expect_str_eq(hits[0].event.user, "a", "the first of two");
+    cr_expect_eq(hits[0].event.port, 5);
+    cr_expect_eq(line("1> x ip=203.0.113.1 user=a\"b port=5"), 1);
+    cr_expect_str_eq(hits[1].event.user, "", "what is no pair ends them");
+    cr_expect_eq(hits[1].event.port, 0);
+    close_rules();
+}
+
+Test(rule, rules_are_for_the_heads_of_their_preset)
+{
+    const char *message = "NOTICE: <script>: Authentication failed for user alice from 203.0.113.40:38702 (rc -2)";
+    char text[256];
+    open_path(PRESETS, true);
+    snprintf(text, sizeof text, "Nov 22 05:44:56 h kamailio[1]: %s", message);
+    cr_expect_eq(line(text), 1);
+    snprintf(text, sizeof text, "Nov 22 05:44:56 h other[1]: %s", message);
+    cr_expect_eq(line(text), 0, "of another program");
+    snprintf(text, sizeof text, "[2026-11-22 07:01:02] NOTICE[1] %s", message);
+    cr_expect_eq(line(text), 0, "behind a head that Kamailio does not write");
+    close_rules();
+}
+
 /* Whatever a pattern looks like, the prefilter changes nothing but the time. */
 Test(rule, prefilter_loses_nothing)
 {
@@ -544,6 +579,12 @@ Test(rule, prefilter_loses_nothing)
         {"^abcd(?:efgh|ijkl)mnop", "abcdijklmnop"},
         {"^abcd(?:efgh)?ijkl", "abcdijkl"},
         {"^abcd(?<user>efgh)ijkl", "abcdefghijkl"},
+        {"^abcd(?:efghij)?klmn", "abcdklmn"},
+        {"^abcd(?:efghij)*klmn", "abcdklmn"},
+        {"^abcd(?:efghij){0,3}klmn", "abcdklmn"},
+        {"^abcd(?:efghij)+?klmn", "abcdefghijklmn"},
+        {"^abcd(?:efgh(?:ijklmnop)?q)rst", "abcdefghqrst"},
+        {"^abcd(?!ijklmnop)efgh", "abcdefgh"},
         {"^abcdx?efgh", "abcdefgh"},
         {"^abcdx*efgh", "abcdefgh"},
         {"^abcdx+efgh", "abcdxxefgh"},

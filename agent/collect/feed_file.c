@@ -310,7 +310,7 @@ static void mark_seen(struct feed_file *file, const char *log)
 /* A file that `name` leads to and that is not known. */
 static void add_new(struct feed_file *file, const char *name, const char *path, const struct stat *status)
 {
-    if (file->surveyed)
+    if (file->surveyed && file->count < FILES_MAX)
         find_between(file, name, status->st_ino);
     struct tail *tail = add_tail(file, name, status);
     if (!tail)

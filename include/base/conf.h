@@ -111,7 +111,7 @@ struct conf_agent {
     uint32_t reconnect;         /* seconds between attempts and between pings, 1 to 60 */
     const char *listen;         /* standalone: "udp:127.0.0.1:16161", several separated by commas */
     const char *access_file;    /* standalone: Net-SNMP style: rocommunity, createUser, rouser, trap2sink, ... */
-    const char *state_dir;      /* engine boots, indexes; must be writable */
+    const char *state_dir;      /* the SNMPv3 engine; must be writable */
     uint32_t notifications_per_minute; /* bucket rate; 0 no limit */
     uint32_t notifications_burst;
     uint32_t notifications_kept;       /* how many wait while no master is there, 1 to 100000 */

@@ -65,13 +65,24 @@ static struct who partner_in(const struct ledger *ledger, long position)
     return (struct who){SIDE_PARTNER, ledger->bound[position]};
 }
 
+/* Of several partners with an address the one that is also named is meant. */
+static bool has_address(const struct ledger *ledger, const struct ledger_partner *partner,
+                        const struct address *address)
+{
+    const struct conf_partner *conf = partner->conf;
+    for (size_t i = 0; i < conf->network_count; i++)
+        if (network_holds(&conf->networks[i], address))
+            return true;
+    return peer_has(ledger, partner, address);
+}
+
 static struct who who_at(const struct ledger *ledger, const struct address *address, const char *domain)
 {
     if (conf_is_own(ledger->conf, address))
         return (struct who){SIDE_OWN, NULL};
     long position = conf_partner_at(ledger->conf, domain, NULL);
     struct ledger_partner *named = position >= 0 ? ledger->bound[position] : NULL;
-    if (named && peer_has(ledger, named, address))
+    if (named && has_address(ledger, named, address))
         return (struct who){SIDE_PARTNER, named};
     position = conf_partner_at(ledger->conf, NULL, address);
     if (position >= 0)
@@ -254,9 +265,8 @@ static void count_in(struct ledger *ledger, const struct ledger_partner *partner
 {
     bool walk_fails = cell->health == HEALTH_WARNING || cell->health == HEALTH_CRITICAL;
     cell->count += count;
-    if (!held || cell->last.wall == CLOCK_NEVER)
-        if (!walk_fails || cell->last.wall == CLOCK_NEVER)
-            cell->last = *failure;
+    if (cell->last.wall == CLOCK_NEVER || (!held && !walk_fails))
+        cell->last = *failure;
     if (held)
         return;
     cell->edge_run = failure->run;

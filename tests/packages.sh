@@ -10,8 +10,8 @@ build='gcc libc6-dev make autoconf automake pkg-config libsnmp-dev libcurl4-open
     libssl-dev libpcre2-dev libvectorscan-dev libidn2-dev libjansson-dev libsystemd-dev
     zlib1g-dev'
 demo='ca-certificates snmp snmptrapd knot kamailio kamailio-tls-modules nginx-light openssl python3 python3-cryptography'
-test="$demo libcriterion-dev python3-pytest knot-dnsutils snmpd unbound prosody tinyproxy iproute2 nftables util-linux
-    procps clang libclang-rt-14-dev valgrind smitools faketime systemd-journal-remote"
+test="$demo libcriterion-dev python3-pytest knot-dnsutils snmpd unbound prosody prosody-modules tinyproxy iproute2 nftables
+    util-linux procps clang libclang-rt-14-dev valgrind smitools faketime systemd-journal-remote"
 # check_curl of the plugins needs liburiparser1, which their package only recommends.
 bench='pcre2-utils dnsperf prometheus-blackbox-exporter monitoring-plugins-basic monitoring-plugins-standard liburiparser1'
 

@@ -1,6 +1,7 @@
-"""Events from their source to the receiver of notifications: real servers are misused and write their own logs, and
-snmptrapd hears of each alarm when it is raised and when it is cleared. Everything runs in a network namespace of its
-own, whose loopback has the addresses of attackers, a partner and the own network."""
+"""The ten events from their source to the receiver of notifications: real servers are misused and write their own logs,
+or fail when they are probed, and snmptrapd hears of each alarm when it is raised and when it is cleared. Everything
+runs in a network namespace of its own, whose loopback has the addresses of attackers, a partner and the own network."""
+import base64
 import contextlib
 import hashlib
 import os
@@ -19,7 +20,7 @@ import pki
 
 PROGRAM = pathlib.Path(os.environ.get("FEDWARDEN_BUILD", lab.REPOSITORY / "build")) / "fedwarden"
 FAR = 20  # seconds for what takes one or two, so that a busy machine fails no test
-WINDOW = 3  # seconds
+WINDOW = 2  # seconds
 THRESHOLD = 3
 FAILURES = 5  # of each kind
 
@@ -27,8 +28,10 @@ EDGE = "192.0.2.10"
 OWN_CLIENT = "10.10.0.21"
 PARTNER = "198.51.100.5"
 ATTACKER = "203.0.113.40"
+CHAT_ATTACKER = "203.0.113.41"
 STRANGER = "203.0.113.77"
-ADDRESSES = (EDGE, OWN_CLIENT, PARTNER, ATTACKER, STRANGER)
+ADDRESSES = (EDGE, OWN_CLIENT, PARTNER, ATTACKER, CHAT_ATTACKER, STRANGER)
+SERVICE = "_sipfederationtls._tcp"
 
 VARIABLES = ["fedwAlarm" + name for name in (
     "Id", "State", "EventType", "Severity", "Reason", "PartnerName", "Target", "AddressType", "Address", "Port",
@@ -42,11 +45,22 @@ thresholds = {{
     invalidCert = {{ count = {count}; window = {window}; clear = 0; }};
     domainPartner = {{ count = {count}; window = {window}; clear = 0; }};
     domainLocal = {{ count = {count}; window = {window}; clear = 0; }};
+    tlsOutgoing = {{ count = 2; window = 60; clear = 2; }};
+    connection = {{ count = 2; window = 60; clear = 2; }};
+    dns = {{ count = 2; window = 60; clear = 2; }};
 }};
 edge = {{ networks = ( "10.10.0.0/16" ); domains = ( "alpha.example" ); ports = ( {tls}, {lenient} ); }};
-feeds = ( {{ name = "sip"; preset = "kamailio"; file = "{folder}/kamailio/log"; }} );
-partners = ( {{ name = "beta"; domain = "beta.example"; host = "sip.beta.example"; address = "{partner}";
-               networks = ( "{partner}" ); interval = 3600; }} );
+feeds = (
+    {{ name = "sip"; preset = "kamailio"; file = "{folder}/kamailio/log"; }},
+    {{ name = "chat"; preset = "prosody"; file = "{folder}/prosody/prosody.log"; }}
+);
+collectors = {{ first_spread = 1; }};
+resolvers = ( {{ name = "knot"; address = "{partner}"; port = {dns}; }} );
+trusts = ( {{ name = "federation"; ca_file = "{folder}/roots.pem"; }} );
+partners = (
+    {{ name = "beta"; domain = "beta.example"; networks = ( "{partner}" ); families = "ipv4"; interval = 1;
+       expected = ( "sip.beta.example:{beta}" ); expiry_days = 14; }}
+);
 """
 
 
@@ -192,75 +206,162 @@ def show_certificate(server, port, source, files):
         return False
 
 
+class ChatEdge(lab.Prosody):
+    """The edge for XMPP: Prosody that logs wrong passwords and refuses servers without a certificate that it trusts."""
+
+    def __init__(self, folder, name, address, port, client_port, files, domain):
+        super().__init__(folder, name, address, port, files, domain)
+        self.client_port = client_port
+
+    def prepare(self):
+        super().prepare()
+        text = (self.folder / "prosody.lua").read_text(encoding="utf-8")
+        for old, new in (("c2s_ports = {}", f"c2s_ports = {{ {self.client_port} }}"), ('"c2s", ', ""),
+                         ('"disco" }', '"disco", "log_auth" }'), ('"*console"', f'"{self.folder}/prosody.log"'),
+                         ("s2s_require_encryption = true", "s2s_require_encryption = true\ns2s_secure_auth = true\n"
+                          "c2s_require_encryption = false\nallow_unencrypted_plain_auth = true\n"
+                          'authentication = "internal_plain"')):
+            assert old in text
+            text = text.replace(old, new)
+        self.write("prosody.lua", text)
+
+    def ready(self):
+        return super().ready() and lab.accepts(self.address, self.client_port)
+
+    def tail(self, lines=15):
+        with contextlib.suppress(OSError):
+            return "\n".join((self.folder / "prosody.log").read_text(errors="replace").splitlines()[-lines:])
+        return super().tail(lines)
+
+
+def read_until(stream, ends):
+    """What came until one of these texts is in it, or the end."""
+    text = ""
+    while not any(end in text for end in ends):
+        octets = stream.recv(4096)
+        if not octets:
+            break
+        text += octets.decode("utf-8", "replace")
+    return text
+
+
+def log_in(server, source, user, password):
+    """Whether Prosody accepts that password of an XMPP client."""
+    with socket.create_connection((server.address, server.client_port), FAR, (source, 0)) as stream:
+        stream.sendall(f"<?xml version='1.0'?><stream:stream to='{server.domain}' version='1.0' xmlns='jabber:client' "
+                       "xmlns:stream='http://etherx.jabber.org/streams'>".encode())
+        assert "PLAIN" in read_until(stream, ["</stream:features>"])
+        proof = base64.b64encode(f"\0{user}\0{password}".encode()).decode()
+        stream.sendall(f"<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>{proof}</auth>".encode())
+        answer = read_until(stream, ["<success", "</failure>"])
+        assert "<success" in answer or "not-authorized" in answer
+        return "<success" in answer
+
+
+def federate(server, source, domain, files):
+    """The last words of Prosody to an XMPP server that says it is that domain and shows that certificate."""
+    header = (f"<?xml version='1.0'?><stream:stream from='{domain}' to='{server.domain}' version='1.0' "
+              "xmlns='jabber:server' xmlns:db='jabber:server:dialback' "
+              "xmlns:stream='http://etherx.jabber.org/streams'>").encode()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.load_cert_chain(files.cert, files.key)
+    with socket.create_connection((server.address, server.port), FAR, (source, 0)) as stream:
+        stream.sendall(header)
+        assert "starttls" in read_until(stream, ["</stream:features>"])
+        stream.sendall(b"<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+        assert "<proceed" in read_until(stream, ["<proceed", "<failure"])
+        with context.wrap_socket(stream) as tls:
+            tls.sendall(header)
+            return read_until(tls, ["</stream:features>", "</stream:stream>"])
+
+
 class Daemon(lab.Fedwarden):
     def environment(self):
         return {**super().environment(), "FEDWARDEN_PRESETS": str(lab.REPOSITORY / "conf" / "presets")}
 
 
 class Scene(lab.Lab):
-    """The edge, fedwarden that reads its log, and who receives the notifications."""
+    """The edges, a partner's server and its DNS, fedwarden that reads and probes, and the receiver of notifications."""
 
     def __init__(self, folder):
         super().__init__(folder)
-        self.ports = {name: lab.free_port() for name in ("snmp", "traps", "tls", "lenient", "sip")}
+        self.ports = {name: lab.free_port() for name in (
+            "snmp", "traps", "tls", "lenient", "sip", "chat", "servers", "beta", "dns")}
         (folder / "snmp.conf").write_text(
             f"rocommunity public 127.0.0.1\ntrap2sink 127.0.0.1:{self.ports['traps']} public\n", encoding="ascii")
-        root = pki.root("Federation Root")
-        self.strange = pki.leaf(pki.root("Unheard-of Root"), ["DNS:sip.gamma.example"], serial=0x0123456789abcdef)
-        roots = pki.bundle(folder, "roots.pem", [root])
-        self.files = {
-            "edge": pki.write(folder, "edge", pki.leaf(root, ["DNS:sip.alpha.example"])),
-            "good": pki.write(folder, "good", pki.leaf(root, ["DNS:sip.beta.example"])),
-            "strange": pki.write(folder, "strange", self.strange),
-        }
-        self.sip = self.add(SipEdge(folder, "kamailio", EDGE, self.ports["tls"], self.ports["lenient"],
-                                    self.ports["sip"], self.files["edge"], roots))
-        self.snmptrapd = self.add(lab.SnmpTrapd(folder, "snmptrapd", "127.0.0.1", self.ports["traps"]))
-        self.fedwarden = self.add(Daemon(folder, "fedwarden", PROGRAM, self.configuration(), "127.0.0.1",
-                                         self.ports["snmp"]))
+        self.root, self.strange_root = pki.root("Federation Root"), pki.root("Unheard-of Root")
+        roots = pki.bundle(folder, "roots.pem", [self.root])
+        self.good = pki.write(folder, "good", pki.leaf(self.root, ["DNS:sip.beta.example"]))
+        self.strange = pki.write(folder, "strange", pki.leaf(self.strange_root, ["DNS:sip.gamma.example"],
+                                                             serial=0x0123456789abcdef))
+        edge = pki.write(folder, "edge", pki.leaf(self.root, ["DNS:sip.alpha.example", "DNS:alpha.example"]))
+        ports = self.ports
+        self.knot = self.add(lab.Knot(folder, "knot", PARTNER, ports["dns"], {"beta.example": [
+            ("sip", "A", PARTNER), ("sip2", "A", PARTNER), (SERVICE, "SRV", f"0 0 {ports['beta']} sip")]}))
+        self.beta = self.add(lab.Kamailio(folder, "beta", PARTNER, ports["beta"], self.beta_certificate()))
+        self.sip = self.add(SipEdge(folder, "kamailio", EDGE, ports["tls"], ports["lenient"], ports["sip"], edge,
+                                    roots))
+        self.chat = self.add(ChatEdge(folder, "prosody", EDGE, ports["servers"], ports["chat"], edge, "alpha.example"))
+        self.snmptrapd = self.add(lab.SnmpTrapd(folder, "snmptrapd", "127.0.0.1", ports["traps"]))
+        self.fedwarden = self.add(Daemon(folder, "fedwarden", PROGRAM, CONFIGURATION.format(
+            folder=folder, window=WINDOW, count=THRESHOLD, partner=PARTNER, **ports), "127.0.0.1", ports["snmp"]))
 
-    def configuration(self):
-        return CONFIGURATION.format(folder=self.folder, window=WINDOW, count=THRESHOLD, partner=PARTNER, **self.ports)
+    def beta_certificate(self, issuer=None, **options):
+        """Writes the certificate that the partner's server shows."""
+        leaf = pki.leaf(issuer or self.root, ["DNS:sip.beta.example", "DNS:beta.example"], **options)
+        return pki.write(self.folder, "beta", leaf)
+
+    def count(self, event):
+        """All failures of that event, as SNMP has them."""
+        text = lab.snmp(self.folder, "snmptable", "127.0.0.1", self.ports["snmp"], "FEDWARDEN-MIB::fedwEventTable",
+                        options=("-OU", "-Cb", "-Cf", "\t"))
+        lines = [line.split("\t") for line in text.splitlines() if "\t" in line]
+        rows = [dict(zip(lines[0], (cell.strip('"') for cell in line))) for line in lines[1:]]
+        return next(int(row["Count"]) for row in rows if row["Name"] == event)
 
     def state(self):
         """For the message of an assertion."""
-        return "\n".join(server.tail(30) for server in (self.snmptrapd, self.fedwarden, self.sip))
+        return "\n".join(server.tail(30) for server in (self.snmptrapd, self.fedwarden, self.sip, self.chat))
 
-    def received(self, wanted, after=0):
+    def received(self, wanted, after):
         notification = self.snmptrapd.wait(wanted, FAR, after)
         assert notification, self.state()
         assert [name for name in notification if name.startswith("fedwAlarm")] == VARIABLES
         return notification
 
     @contextlib.contextmanager
-    def raises_and_clears(self, event, reason, total=FAILURES, **values):
-        """Around what makes the failures: an alarm with that reason and those values is raised, and cleared with the
-        same identity once `total` failures are counted. `values`: names of variables without their common part."""
+    def raises_and_clears(self, event, reason, total=None, repair=None, **values):
+        """Around what makes the failures: an alarm with that reason and those values is raised, and after `repair`
+        cleared with the same identity and the total of the failures. Gives the values at the time when it was raised.
+        All names of variables are without their common part."""
         after = len(self.snmptrapd.read())
+        before = self.count(event)
         kind = "fedw" + event[0].upper() + event[1:]
-
-        def same(notification):
-            return notification.type.startswith(kind) and \
-                all(notification["fedwAlarm" + name] == value for name, value in values.items())
         alarm = {}
-        yield alarm
-        raised = self.received(lambda n: n.type == kind + "Raised" and same(n), after)
-        assert raised["fedwAlarmState"] == "raised"
-        assert raised["fedwAlarmEventType"] == event
-        assert raised["fedwAlarmReason"] == reason
-        assert raised["fedwAlarmSeverity"] in ("warning", "minor", "major", "critical")
-        assert raised["fedwAlarmCause"] and raised["fedwAlarmResolution"]
-        assert int(raised["fedwAlarmWindowCount"]) >= 1
+        try:
+            yield alarm
+            raised = self.received(lambda n: n.type == kind + "Raised" and all(
+                n["fedwAlarm" + name] == value for name, value in values.items()), after)
+        finally:
+            if repair:
+                repair()
+        alarm.update({name.removeprefix("fedwAlarm"): value for name, value in raised.items()})
+        assert (alarm["State"], alarm["EventType"], alarm["Reason"]) == ("raised", event, reason)
+        assert alarm["Severity"] in ("warning", "minor", "major", "critical")
+        assert alarm["Cause"] and alarm["Resolution"]
+        assert int(alarm["TotalCount"]) >= int(alarm["WindowCount"]) >= 1
         cleared = self.received(
             lambda n: n.type == kind + "Cleared" and n["fedwAlarmId"] == raised["fedwAlarmId"], after)
         assert cleared["fedwAlarmState"] == cleared["fedwAlarmSeverity"] == "cleared"
         for name in ("EventType", "PartnerName", "Target", "AddressType", "Address", "Reason"):
-            assert cleared["fedwAlarm" + name] == raised["fedwAlarm" + name]
-        alarm.update({name.removeprefix("fedwAlarm"): value for name, value in raised.items()})
+            assert cleared["fedwAlarm" + name] == alarm[name]
+        assert int(cleared["fedwAlarmTotalCount"]) == self.count(event) - before, "each failure once"
         if total:
-            assert int(raised["fedwAlarmWindowCount"]) >= THRESHOLD
-            assert raised["fedwAlarmWindowSeconds"] == str(WINDOW)
-            assert int(cleared["fedwAlarmTotalCount"]) == total, "each failure once"
+            assert int(alarm["WindowCount"]) >= THRESHOLD
+            assert alarm["WindowSeconds"] == str(WINDOW)
+            assert int(cleared["fedwAlarmTotalCount"]) == total
 
 
 @pytest.fixture(scope="module")
@@ -282,33 +383,36 @@ def scene(network):
 
 
 def test_wrong_passwords_from_an_unknown_address(scene):
-    with scene.raises_and_clears("authSource", "authBadCredentials", Address=ATTACKER, Target=ATTACKER), \
-            SipClient(ATTACKER, scene.sip) as attacker:
+    with scene.raises_and_clears("authSource", "authBadCredentials", FAILURES, Address=ATTACKER,
+                                 Target=ATTACKER) as alarm, SipClient(ATTACKER, scene.sip) as attacker:
         for number in range(FAILURES):
             assert attacker.register("alice", f"guess {number}") == 401
         assert attacker.register("alice", "the right one") == 200
+    assert "user alice" in alarm["Detail"]
 
 
 def test_bad_client_certificates(scene):
     """Kamailio as it comes: it says that it refused, not why."""
-    with scene.raises_and_clears("invalidCert", "tlsOther", Address=STRANGER, Target=STRANGER, PartnerName=""):
-        assert show_certificate(scene.sip, scene.ports["tls"], PARTNER, scene.files["good"])
+    with scene.raises_and_clears("invalidCert", "tlsOther", FAILURES, Address=STRANGER, Target=STRANGER,
+                                 PartnerName=""):
+        assert show_certificate(scene.sip, scene.ports["tls"], PARTNER, scene.good)
         for _ in range(FAILURES):
-            assert not show_certificate(scene.sip, scene.ports["tls"], STRANGER, scene.files["strange"])
+            assert not show_certificate(scene.sip, scene.ports["tls"], STRANGER, scene.strange)
 
 
 def test_bad_client_certificates_of_a_partner(scene):
     """Where the script judges, it tells whose certificate that was."""
-    with scene.raises_and_clears("invalidCert", "tlsUntrustedRoot", Address=PARTNER, PartnerName="beta") as alarm:
-        assert show_certificate(scene.sip, scene.ports["lenient"], PARTNER, scene.files["good"])
+    with scene.raises_and_clears("invalidCert", "tlsUntrustedRoot", FAILURES, Address=PARTNER,
+                                 PartnerName="beta") as alarm:
+        assert show_certificate(scene.sip, scene.ports["lenient"], PARTNER, scene.good)
         for _ in range(FAILURES):
-            assert not show_certificate(scene.sip, scene.ports["lenient"], PARTNER, scene.files["strange"])
+            assert not show_certificate(scene.sip, scene.ports["lenient"], PARTNER, scene.strange)
     for what in ("serial 0123456789abcdef", "issuer Unheard-of", "subject sip.gamma.example", "tlsUntrustedRoot"):
         assert what in alarm["Detail"]
 
 
 def test_partner_sends_to_unknown_users(scene):
-    with scene.raises_and_clears("domainPartner", "domUserUnknown", PartnerName="beta", Address=PARTNER), \
+    with scene.raises_and_clears("domainPartner", "domUserUnknown", FAILURES, PartnerName="beta", Address=PARTNER), \
             SipClient(PARTNER, scene.sip) as partner:
         assert partner.message("sip:carol@beta.example", "sip:alice@alpha.example") == 200
         for number in range(FAILURES):
@@ -316,7 +420,70 @@ def test_partner_sends_to_unknown_users(scene):
 
 
 def test_own_network_sends_to_a_domain_that_is_not_federated(scene):
-    with scene.raises_and_clears("domainLocal", "domOutboundUnsupported", Address=OWN_CLIENT, Target="gamma.example"), \
-            SipClient(OWN_CLIENT, scene.sip) as client:
+    with scene.raises_and_clears("domainLocal", "domOutboundUnsupported", FAILURES, Address=OWN_CLIENT,
+                                 Target="gamma.example"), SipClient(OWN_CLIENT, scene.sip) as client:
         for _ in range(FAILURES):
             assert client.message("sip:alice@alpha.example", "sip:bob@gamma.example") == 403
+
+
+def test_wrong_passwords_at_prosody(scene):
+    with scene.raises_and_clears("authSource", "authBadCredentials", FAILURES, Address=CHAT_ATTACKER):
+        for number in range(FAILURES):
+            assert not log_in(scene.chat, CHAT_ATTACKER, "alice", f"guess {number}")
+
+
+def test_bad_certificates_at_prosody(scene):
+    """It tells no address then, only who the other side says it is."""
+    with scene.raises_and_clears("invalidCert", "tlsUntrustedRoot", FAILURES, Target="gamma.example",
+                                 AddressType="unknown"):
+        for _ in range(FAILURES):
+            assert "not trusted" in federate(scene.chat, STRANGER, "gamma.example", scene.strange)
+
+
+def test_partner_with_an_untrusted_root(scene):
+    def show(*issuer, **options):
+        scene.beta_certificate(*issuer, **options)
+        scene.beta.reload()
+    with scene.raises_and_clears("tlsOutgoing", "tlsUntrustedRoot", repair=show, PartnerName="beta", Address=PARTNER):
+        show(scene.strange_root)
+
+
+def test_partner_whose_certificate_ends_soon(scene):
+    def show(**options):
+        scene.beta_certificate(**options)
+        scene.beta.reload()
+    with scene.raises_and_clears("certExpiry", "tlsExpiringSoon", repair=show, PartnerName="beta", Address=PARTNER):
+        show(days=5)
+
+
+def test_partner_that_does_not_listen(scene):
+    with scene.raises_and_clears("connection", "tcpRefused", repair=scene.beta.start, PartnerName="beta",
+                                 Address=PARTNER, Port=str(scene.ports["beta"])):
+        scene.beta.stop()
+
+
+def test_partner_without_its_record(scene):
+    def publish():
+        scene.knot.change("beta.example", ("set", SERVICE, "SRV", f"0 0 {scene.ports['beta']} sip"))
+    with scene.raises_and_clears("dns", "dnsNxDomain", repair=publish, PartnerName="beta",
+                                 Target=f"{SERVICE}.beta.example"):
+        scene.knot.change("beta.example", ("unset", SERVICE, "SRV"))
+
+
+def test_partner_with_another_record(scene):
+    def publish(host="sip"):
+        scene.knot.change("beta.example", ("unset", SERVICE, "SRV"),
+                          ("set", SERVICE, "SRV", f"0 0 {scene.ports['beta']} {host}"))
+    with scene.raises_and_clears("configDrift", "dnsUnexpectedAnswer", repair=publish, PartnerName="beta") as alarm:
+        publish("sip2")
+    assert "sip2.beta.example" in alarm["Detail"]
+
+
+def test_monitor_itself(scene):
+    good = scene.fedwarden.configuration
+
+    def mend():
+        scene.fedwarden.reload(good)
+    with scene.raises_and_clears("monitorSelf", "monConfigInvalid", repair=mend) as alarm:
+        scene.fedwarden.reload(good.replace('preset = "prosody"', 'preset = "prosodie"'))
+    assert "prosodie" in alarm["Detail"]

@@ -71,7 +71,6 @@ void conf_read_drop(struct conf_reader *reader, const struct conf_row *row, cons
     else if (!S_ISDIR(status.st_mode))
         conf_wrong(reader, setting, "\"%s\" is no folder: name the one that reports are dropped into", path);
     else if (access(path, R_OK | W_OK | X_OK) < 0)
-        conf_wrong(reader, setting,
-                   "the folder \"%s\" cannot be written: %s. What was read is moved away inside it", path,
-                   strerror(errno));
+        conf_wrong(reader, setting, "the folder \"%s\" cannot be written: %s. What was read is moved away inside it",
+                   path, strerror(errno));
 }

@@ -40,7 +40,7 @@ struct sender {
 enum option_number { OPTION_SOCKET = 256, OPTION_TIMEOUT, OPTION_HEX, OPTION_MEMBER };
 
 /* An option for each member but the event, in the order of OPTION_MEMBER and following. */
-static const char *const member_names[] = {"reason", "partner", "domain", "address", "port",   "user",
+static const char *const member_names[] = {"reason", "partner", "domain", "address", "port",  "user",
                                            "target", "subject", "issuer", "serial",  "count", "detail"};
 #define MEMBERS (sizeof member_names / sizeof member_names[0])
 #define OTHERS  6
@@ -49,7 +49,8 @@ static void usage(FILE *out)
 {
     fputs("usage: fedwarden event [-c FILE] [--socket PATH] [--timeout SECONDS] [-q] EVENT [MEMBERS]\n"
           "       fedwarden event [-c FILE] [--socket PATH] [--timeout SECONDS] [-q] -\n\n"
-          "Tells the running fedwarden of a failure that an edge saw, and prints its answer. The socket is inbox.path of\n"
+          "Tells the running fedwarden of a failure that an edge saw, and prints its answer. The socket is inbox.path "
+          "of\n"
           "FILE (" CLI_CONF_PATH ") unless --socket names it. \"-\" reads events from standard input, one\n"
           "JSON object a line.\n\n"
           "EVENT is a name or number:",
@@ -71,11 +72,13 @@ static void not_connected(const struct sender *sender, int error)
 {
     const char *why = strerrordesc_np(error);
     if (error == ENOENT || error == ECONNREFUSED)
-        fprintf(stderr, "fedwarden event: nobody serves %s (%s). Is fedwarden running, and is inbox.path set in its "
-                        "configuration?\n",
+        fprintf(stderr,
+                "fedwarden event: nobody serves %s (%s). Is fedwarden running, and is inbox.path set in its "
+                "configuration?\n",
                 sender->path, why);
     else if (error == EACCES)
-        fprintf(stderr, "fedwarden event: %s may not be written: %s. Become a member of inbox.group, or see inbox.mode.\n",
+        fprintf(stderr,
+                "fedwarden event: %s may not be written: %s. Become a member of inbox.group, or see inbox.mode.\n",
                 sender->path, why);
     else if (error == EPROTOTYPE)
         fprintf(stderr, "fedwarden event: %s is no inbox of fedwarden: %s\n", sender->path, why);
@@ -154,8 +157,9 @@ static int send_one(struct sender *sender, const char *text, size_t length)
         if (got == 0)
             continue;
         if (error == EAGAIN || error == EWOULDBLOCK)
-            fprintf(stderr, "fedwarden event: no answer from %s within %ld s: the daemon is busy; whether it took the event "
-                            "is not known\n",
+            fprintf(stderr,
+                    "fedwarden event: no answer from %s within %ld s: the daemon is busy; whether it took the event "
+                    "is not known\n",
                     sender->path, sender->timeout);
         else if (error == EMSGSIZE)
             fprintf(stderr, "fedwarden event: the event is too long: %zu octets, %d are possible\n", length,
@@ -281,8 +285,9 @@ static bool find_socket(struct sender *sender, const char *given, const char *co
     if (conf && *conf->inbox.path) {
         text_copy(sender->path, sizeof sender->path, conf->inbox.path);
     } else if (conf) {
-        fprintf(stderr, "fedwarden event: inbox.path is not set in %s, so fedwarden takes no events. Set it, or name the "
-                        "socket with --socket\n",
+        fprintf(stderr,
+                "fedwarden event: inbox.path is not set in %s, so fedwarden takes no events. Set it, or name the "
+                "socket with --socket\n",
                 conf_path);
     } else {
         if (errors.count)
@@ -317,8 +322,7 @@ static void fill_options(struct option *options)
     };
     memcpy(options, others, sizeof others);
     for (size_t i = 0; i < MEMBERS; i++)
-        options[OTHERS + i] =
-            (struct option){member_names[i], required_argument, NULL, (int)(OPTION_MEMBER + i)};
+        options[OTHERS + i] = (struct option){member_names[i], required_argument, NULL, (int)(OPTION_MEMBER + i)};
     options[OTHERS + MEMBERS] = (struct option){0};
 }
 

@@ -6,9 +6,9 @@
  *             the order in which they came, since the queue tells nobody when it has room
  *   telling   the peer does not read its answers: the one that could not be written is kept until it can
  *
- * So memory is bounded by the connections, and a sender that is quicker than the queue is slowed down by its own socket.
- * When all places are taken, the connection that was silent the longest goes if it was silent for a while; otherwise the
- * kernel keeps those that want in.
+ * So memory is bounded by the connections, and a sender that is quicker than the queue is slowed down by its own
+ * socket. When all places are taken, the connection that was silent the longest goes if it was silent for a while;
+ * otherwise the kernel keeps those that want in.
  *
  * The loop is turned by hand, so that it can go on in another thread after a reload: the socket, the connections and
  * what they wrote meanwhile stay. What waits is parsed again then, because partners have other positions.
@@ -37,11 +37,11 @@
 #include "base/text.h"
 #include "collect/collector_thread.h"
 
-#define BURST       16                     /* messages of one connection before the next one has its turn */
-#define RETRY       (CLOCK_SECOND / 100)   /* between offers to a queue that was full */
-#define ACCEPT_LATER CLOCK_SECOND          /* until the next look at who wants in, when nobody could be let in */
-#define SILENT      (10 * CLOCK_SECOND)    /* after which a connection may have to give its place to another */
-#define BACKLOG     128
+#define BURST        16                   /* messages of one connection before the next one has its turn */
+#define RETRY        (CLOCK_SECOND / 100) /* between offers to a queue that was full */
+#define ACCEPT_LATER CLOCK_SECOND         /* until the next look at who wants in, when nobody could be let in */
+#define SILENT       (10 * CLOCK_SECOND)  /* after which a connection may have to give its place to another */
+#define BACKLOG      128
 
 struct connection {
     struct inbox *inbox;
@@ -168,8 +168,8 @@ static int retry_waiting(sd_event_source *timer, uint64_t now, void *context)
     while (inbox->waiting) {
         struct connection *connection = inbox->waiting;
         struct inbox_error error;
-        bool good = connection->parsed || inbox_parse(connection->message, connection->length, inbox->conf,
-                                                      &connection->observation, &error);
+        bool good = connection->parsed ||
+                    inbox_parse(connection->message, connection->length, inbox->conf, &connection->observation, &error);
         connection->parsed = good;
         if (good && !offer(connection)) {
             sd_event_source_set_time_relative(timer, RETRY);
@@ -228,7 +228,8 @@ static void connect_peer(struct inbox *inbox, int descriptor)
     socklen_t size = sizeof peer;
     getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &peer, &size);
     struct connection *connection = calloc(1, sizeof *connection);
-    if (!connection || sd_event_add_io(inbox->loop, &connection->source, descriptor, EPOLLIN, on_message, connection) < 0) {
+    if (!connection ||
+        sd_event_add_io(inbox->loop, &connection->source, descriptor, EPOLLIN, on_message, connection) < 0) {
         log_warning("inbox", "process %d cannot be connected: out of memory or descriptors", (int)peer.pid);
         free(connection);
         close(descriptor);
@@ -277,8 +278,9 @@ static int on_accept(sd_event_source *source, int descriptor, uint32_t events, v
     (void)events;
     if (!make_place(inbox)) {
         if (!inbox->accept_logged)
-            log_warning("inbox", "%zu connections are in use, further senders wait; raise inbox.connections_max or let "
-                                 "senders disconnect",
+            log_warning("inbox",
+                        "%zu connections are in use, further senders wait; raise inbox.connections_max or let "
+                        "senders disconnect",
                         inbox->count);
         inbox->accept_logged = true;
         accept_later(inbox);

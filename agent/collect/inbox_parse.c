@@ -42,8 +42,8 @@ static bool wrong(struct parsing *parsing, const char *format, ...)
 static bool unknown(struct parsing *parsing, const char *what, const char *word, const char *const *list, size_t count)
 {
     const char *near = text_nearest(word, list, count);
-    return wrong(parsing, "there is no %s \"%.64s\"%s%s%s", what, word, near ? ". Did you mean \"" : "", near ? near : "",
-                 near ? "\"?" : "");
+    return wrong(parsing, "there is no %s \"%.64s\"%s%s%s", what, word, near ? ". Did you mean \"" : "",
+                 near ? near : "", near ? "\"?" : "");
 }
 
 static bool read_event(struct parsing *parsing, const json_t *value)
@@ -220,16 +220,18 @@ static bool read_member(struct parsing *parsing, const struct member *member, co
         return member->read(parsing, value);
     if (member->number && json_is_integer(value))
         return member->read(parsing, value);
-    return wrong(parsing, "must be %s", member->text && member->number ? "a name in quotes or a number"
-                                        : member->text                 ? "a text in quotes"
-                                                                       : "a whole number, without quotes");
+    return wrong(parsing, "must be %s",
+                 member->text && member->number ? "a name in quotes or a number"
+                 : member->text                 ? "a text in quotes"
+                                                : "a whole number, without quotes");
 }
 
 static bool known_members(struct parsing *parsing, json_t *object)
 {
     const char *name;
     json_t *value;
-    json_object_foreach (object, name, value) {
+    json_object_foreach(object, name, value)
+    {
         const char *names[MEMBERS];
         size_t i = 0;
         while (i < MEMBERS && strcmp(members[i].name, name) != 0)

@@ -1,7 +1,7 @@
 /*
- * One thread, one event loop. The folder is watched before it is searched, so that nothing is dropped unseen; a name may
- * then be met twice, and is gone the second time. A file that was written a moment ago when the folder is searched may
- * still be written: it waits for its own close, or for the next search.
+ * One thread, one event loop. The folder is watched before it is searched, so that nothing is dropped unseen; a name
+ * may then be met twice, and is gone the second time. A file that was written a moment ago when the folder is searched
+ * may still be written: it waits for its own close, or for the next search.
  *
  * A file is moved away before it is told, so that a crash may lose a report but none is counted twice: what is not told
  * then would have been lost in the queue as well. Its rows are offered until the queue has taken them; meanwhile no
@@ -178,8 +178,9 @@ static void begin_report(struct tlsrpt *tlsrpt, const char *name)
         tlsrpt_clear(report);
         return;
     }
-    log_info("tlsrpt", "%s: %s tells of %" PRIu64 " failed and %" PRIu64 " successful sessions until %s, report %s", name,
-             report->organization, report->failures, report->successes, *report->until ? report->until : "?", report->id);
+    log_info("tlsrpt", "%s: %s tells of %" PRIu64 " failed and %" PRIu64 " successful sessions until %s, report %s",
+             name, report->organization, report->failures, report->successes, *report->until ? report->until : "?",
+             report->id);
     for (size_t i = 0; i < report->count; i++) {
         report->observations[i].wall = clock_wall();
         report->observations[i].run = clock_run();
@@ -209,8 +210,7 @@ static bool tell(struct tlsrpt *tlsrpt)
 {
     struct tlsrpt_report *report = &tlsrpt->report;
     if (tlsrpt->told < report->count)
-        tlsrpt->told +=
-            queue_offer(tlsrpt->queue, report->observations + tlsrpt->told, report->count - tlsrpt->told);
+        tlsrpt->told += queue_offer(tlsrpt->queue, report->observations + tlsrpt->told, report->count - tlsrpt->told);
     if (tlsrpt->told < report->count)
         return false;
     tlsrpt_clear(report);
@@ -261,7 +261,8 @@ static int on_change(sd_event_source *source, const struct inotify_event *event,
     if (event->mask & IN_Q_OVERFLOW)
         search_later(tlsrpt);
     else if (event->mask & (IN_DELETE_SELF | IN_MOVE_SELF))
-        log_error("tlsrpt", "%s was removed or renamed; no reports are read until fedwarden reads its configuration again",
+        log_error("tlsrpt",
+                  "%s was removed or renamed; no reports are read until fedwarden reads its configuration again",
                   tlsrpt->conf->tlsrpt.directory);
     else if (event->len && !(event->mask & IN_ISDIR))
         add_name(tlsrpt, event->name);
@@ -283,7 +284,8 @@ static void *run(void *context)
     search(tlsrpt);
     int result = sd_event_loop(tlsrpt->loop);
     if (result < 0)
-        log_error("tlsrpt", "the event loop ended: %s; no reports are read any more, restart", strerrordesc_np(-result));
+        log_error("tlsrpt", "the event loop ended: %s; no reports are read any more, restart",
+                  strerrordesc_np(-result));
     return NULL;
 }
 
@@ -321,12 +323,15 @@ static int prepare_loop(struct tlsrpt *tlsrpt)
     if ((tlsrpt->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0)
         return -errno;
     if ((result = sd_event_new(&tlsrpt->loop)) < 0 ||
-        (result = sd_event_add_io(tlsrpt->loop, &tlsrpt->stop_source, tlsrpt->stop, EPOLLIN, told_to_stop, tlsrpt)) < 0 ||
+        (result = sd_event_add_io(tlsrpt->loop, &tlsrpt->stop_source, tlsrpt->stop, EPOLLIN, told_to_stop, tlsrpt)) <
+            0 ||
         (result = sd_event_add_inotify(tlsrpt->loop, &tlsrpt->watch, tlsrpt->conf->tlsrpt.directory, mask, on_change,
                                        tlsrpt)) < 0 ||
         (result = sd_event_add_defer(tlsrpt->loop, &tlsrpt->work, do_work, tlsrpt)) < 0 ||
-        (result = sd_event_add_time(tlsrpt->loop, &tlsrpt->retry_timer, CLOCK_BOOTTIME, 0, 1000, tell_again, tlsrpt)) < 0 ||
-        (result = sd_event_add_time(tlsrpt->loop, &tlsrpt->search_timer, CLOCK_BOOTTIME, 0, 1000, search_again, tlsrpt)) < 0)
+        (result = sd_event_add_time(tlsrpt->loop, &tlsrpt->retry_timer, CLOCK_BOOTTIME, 0, 1000, tell_again, tlsrpt)) <
+            0 ||
+        (result =
+             sd_event_add_time(tlsrpt->loop, &tlsrpt->search_timer, CLOCK_BOOTTIME, 0, 1000, search_again, tlsrpt)) < 0)
         return result;
     sd_event_source_set_priority(tlsrpt->stop_source, SD_EVENT_PRIORITY_IMPORTANT);
     sd_event_source_set_priority(tlsrpt->work, SD_EVENT_PRIORITY_IDLE);

@@ -1,8 +1,8 @@
 /*
  * A report (RFC 8460, section 4.4) has a sender (organization-name, contact-info), and for each policy of a domain of
- * ours a summary and details: how many sessions failed in which way, between which addresses. Who sent it is the partner
- * whose domain the contact or the organization is, or whose name the organization bears. Whether it may be believed was
- * decided by whoever saved it: reports come by mail that DKIM signs, or by HTTPS.
+ * ours a summary and details: how many sessions failed in which way, between which addresses. Who sent it is the
+ * partner whose domain the contact or the organization is, or whose name the organization bears. Whether it may be
+ * believed was decided by whoever saved it: reports come by mail that DKIM signs, or by HTTPS.
  *
  * A report of a partner says that its connections to us fail, so it counts where a peer that refuses our certificate
  * counts: tlsOutgoing. The result types are those that our own probes find at partners, but here we are the partner:
@@ -24,8 +24,8 @@
 
 #include "base/text.h"
 
-#define COUNT_MAX     1000000                    /* of one observation */
-#define SESSIONS_MAX  (INT64_C(1) << 53)         /* beyond it a number of JSON is no exact one (RFC 8259) */
+#define COUNT_MAX    1000000            /* of one observation */
+#define SESSIONS_MAX (INT64_C(1) << 53) /* beyond it a number of JSON is no exact one (RFC 8259) */
 
 struct parsing {
     const struct conf *conf;
@@ -300,8 +300,8 @@ bool tlsrpt_parse(const void *data, size_t length, const struct conf *conf, stru
             return false;
     }
     json_t *root = json_loadb(unpacked ? unpacked : data, length, JSON_REJECT_DUPLICATES, &problem);
-    bool good = root ? read_report(&parsing, root)
-                     : wrong(&parsing, "is no JSON: %s (line %d)", problem.text, problem.line);
+    bool good =
+        root ? read_report(&parsing, root) : wrong(&parsing, "is no JSON: %s (line %d)", problem.text, problem.line);
     json_decref(root);
     free(unpacked);
     if (!good)

@@ -14,7 +14,7 @@ int cli_run(int argc, char **argv);
 /* cli_explain: prints the rows of the reason list that the arguments may mean; 0, or 3 when one means nothing. */
 int cli_explain(int argc, char **argv);
 
-/* cli_event: sends events to the inbox of a running daemon and prints its answers; 0 all taken, 1 one refused, 2 not sent. */
+/* cli_event: sends events to the inbox of a running daemon, prints its answers; 0 all taken, 1 one refused, 2 not sent. */
 int cli_event(int argc, char **argv);
 
 #endif

@@ -1,8 +1,8 @@
 /*
  * libFuzzer: any octets as a message to the inbox.
  *
- * What must hold: inbox_parse ends with an observation that is what collect/inbox.h promises, or with an error that has a
- * printable text; either has an answer that is one JSON object.
+ * What must hold: inbox_parse ends with an observation that is what collect/inbox.h promises, or with an error that has
+ * a printable text; either has an answer that is one JSON object.
  */
 #include <jansson.h>
 #include <stdio.h>

@@ -18,7 +18,8 @@ static struct conf_partner partners[] = {
     {.name = "fabrikam", .domain = "fabrikam.example"},
 };
 static const char *domains[] = {"alpha.example"};
-static const struct conf conf = {.partner_count = 2, .partners = partners, .edge = {.domain_count = 1, .domains = domains}};
+static const struct conf conf = {
+    .partner_count = 2, .partners = partners, .edge = {.domain_count = 1, .domains = domains}};
 
 static void require(bool holds, const char *what)
 {

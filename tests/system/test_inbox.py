@@ -1,6 +1,7 @@
 """Events that are pushed: fedwarden event, Kamailio and Prosody with the snippets of conf/presets, and reports of RFC 8460
 that are dropped into a folder, each counted over SNMP by a real daemon."""
 import base64
+import contextlib
 import gzip
 import json
 import os
@@ -142,6 +143,23 @@ def test_a_connection_outlives_a_reload(daemon):
             daemon.wait_count(3, turn)
         peer.send(b'{"event":3,"partner":"contoso"}' + 20000 * b" ")
         assert json.loads(peer.recv(1000))["error"] == "is longer than 16384 octets"
+
+
+def test_the_most_silent_gives_its_place(daemon):
+    """64 connections that say nothing do not keep the next sender out for long."""
+    with contextlib.ExitStack() as stack:
+        silent = []
+        for _ in range(64):
+            peer = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET))
+            peer.settimeout(FAR)
+            peer.connect(str(daemon.top / "inbox"))
+            silent.append(peer)
+        assert daemon.event("--timeout", str(FAR - 5), "2", "--address", "203.0.113.9") == (0, TAKEN, "")
+        assert silent[0].recv(100) == b"", "the first of them was hung up"
+        for peer in silent[1:]:
+            peer.send(b'{"event":2,"address":"203.0.113.9"}')
+            assert peer.recv(100) == b'{"ok":true}'
+        daemon.wait_count(2, 64)
 
 
 def test_a_socket_left_behind_is_replaced(daemon):

@@ -1,7 +1,8 @@
 /*
  * Several senders push events through the socket while the queue is full most of the time and the inbox is stopped and
- * started again, as a reload does. Each event that was answered with ok must be taken from the queue exactly once, those
- * of one sender in their order; each bad one must be refused; nobody may lose a connection. Run under ThreadSanitizer.
+ * started again, as a reload does. Each event that was answered with ok must be taken from the queue exactly once,
+ * those of one sender in their order; each bad one must be refused; nobody may lose a connection. Run under
+ * ThreadSanitizer.
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -45,8 +46,8 @@ static void *send_all(void *argument)
         char text[256], answer[INBOX_ANSWER_MAX];
         while (sent < EVENTS && sent < got + 3) {
             sent++;
-            snprintf(text, sizeof text, "{\"event\":2,\"address\":\"192.0.2.%u\",\"count\":%u,\"port\":%u%s}", sender + 1,
-                     sender + 1, sent, sent % BAD_EACH ? "" : ",\"bad\":1");
+            snprintf(text, sizeof text, "{\"event\":2,\"address\":\"192.0.2.%u\",\"count\":%u,\"port\":%u%s}",
+                     sender + 1, sender + 1, sent, sent % BAD_EACH ? "" : ",\"bad\":1");
             if (send(descriptor, text, strlen(text), MSG_NOSIGNAL) < 0)
                 abort();
         }

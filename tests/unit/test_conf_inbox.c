@@ -104,8 +104,9 @@ Test(conf_inbox, tells_what_is_wrong)
     static const struct {
         const char *text, *errors;
     } rules[] = {
-        {"inbox: {\n path = \"reports\"; };", "f.conf:2: inbox.path: \"reports\" is a folder: name the socket that is to "
-                                              "be made, as in \"reports/inbox\""},
+        {"inbox: {\n path = \"reports\"; };",
+         "f.conf:2: inbox.path: \"reports\" is a folder: name the socket that is to "
+         "be made, as in \"reports/inbox\""},
         {"inbox: { path = \"file\"; };",
          "f.conf:1: inbox.path: \"file\" exists and is no socket: remove it or name another"},
         {"inbox: { path = 1; };", "f.conf:1: inbox.path: must be a text in quotes"},

@@ -27,8 +27,10 @@ static bool parse(const char *text)
 
 Test(inbox, every_member)
 {
-    TAKES("{\"event\":\"invalidCert\",\"reason\":\"tlsExpired\",\"partner\":\"fabrikam\",\"domain\":\"Edge.Fabrikam.example.\","
-          "\"address\":\"2001:db8::5\",\"port\":5061,\"user\":\"bob\",\"target\":\"alpha.example\",\"subject\":\"CN=edge\","
+    TAKES("{\"event\":\"invalidCert\",\"reason\":\"tlsExpired\",\"partner\":\"fabrikam\",\"domain\":\"Edge.Fabrikam."
+          "example.\","
+          "\"address\":\"2001:db8::5\",\"port\":5061,\"user\":\"bob\",\"target\":\"alpha.example\",\"subject\":\"CN="
+          "edge\","
           "\"issuer\":\"CN=CA\",\"serial\":\"0A:1b:2C\",\"count\":7,\"detail\":\"seen twice\"}");
     const struct observation_event *event = &observation.event;
     struct address address;
@@ -56,14 +58,10 @@ Test(inbox, numbers_and_defaults)
     static const struct {
         const char *event;
         enum reason reason;
-    } rows[] = {{"1", REASON_TLS_OTHER},
-                {"2", REASON_AUTH_BAD_CREDENTIALS},
-                {"3", REASON_DOM_USER_UNKNOWN},
-                {"4", REASON_DOM_OUTBOUND_UNSUPPORTED},
-                {"5", REASON_TLS_OTHER},
-                {"6", REASON_CONNECTION_OTHER},
-                {"7", REASON_DNS_OTHER},
-                {"\"AUTHSOURCE\"", REASON_AUTH_BAD_CREDENTIALS}};
+    } rows[] = {{"1", REASON_TLS_OTHER},        {"2", REASON_AUTH_BAD_CREDENTIALS},
+                {"3", REASON_DOM_USER_UNKNOWN}, {"4", REASON_DOM_OUTBOUND_UNSUPPORTED},
+                {"5", REASON_TLS_OTHER},        {"6", REASON_CONNECTION_OTHER},
+                {"7", REASON_DNS_OTHER},        {"\"AUTHSOURCE\"", REASON_AUTH_BAD_CREDENTIALS}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         char text[128];
         snprintf(text, sizeof text, "{\"event\":%s,\"address\":\"192.0.2.1\"}", rows[i].event);
@@ -86,8 +84,8 @@ Test(inbox, hostile_text_is_cut_and_printable)
     char text[4096], user[2000];
     memset(user, 'u', sizeof user);
     user[sizeof user - 1] = '\0';
-    snprintf(text, sizeof text, "{\"event\":2,\"address\":\"192.0.2.1\",\"user\":\"%s\",\"detail\":\"a\\nb\\u202ec\\u001b[2J\"}",
-             user);
+    snprintf(text, sizeof text,
+             "{\"event\":2,\"address\":\"192.0.2.1\",\"user\":\"%s\",\"detail\":\"a\\nb\\u202ec\\u001b[2J\"}", user);
     TAKES(text);
     cr_expect_eq(strlen(observation.event.user), sizeof observation.event.user - 1);
     cr_expect_str_eq(observation.event.detail, "a\\x0ab\\xe2\\x80\\xaec\\x1b[2J");
@@ -121,7 +119,8 @@ Test(inbox, names_the_member)
         {"{\"event\":null}", "event", "must be a name in quotes or a number"},
         {"{\"event\":2,\"reson\":401}", "reson", "there is no member \"reson\". Did you mean \"reason\"?"},
         {"{\"event\":2,\"\\n\":1}", "\\x0a", "there is no member \"\\x0a\""},
-        {"{\"event\":2,\"reason\":\"tlsExpird\"}", "reason", "there is no reason \"tlsExpird\". Did you mean \"tlsExpired\"?"},
+        {"{\"event\":2,\"reason\":\"tlsExpird\"}", "reason",
+         "there is no reason \"tlsExpird\". Did you mean \"tlsExpired\"?"},
         {"{\"event\":2,\"reason\":\"none\"}", "reason", "none is no reason of a failure at the edge"},
         {"{\"event\":2,\"reason\":\"\"}", "reason", "there is no reason \"\""},
         {"{\"event\":2,\"reason\":0}", "reason", "there is no reason 0;"},
@@ -134,7 +133,8 @@ Test(inbox, names_the_member)
         {"{\"event\":2,\"partner\":1}", "partner", "must be a text in quotes"},
         {"{\"event\":2,\"domain\":\"a b\"}", "domain", "\"a b\" is no legal host or domain name"},
         {"{\"event\":2,\"domain\":\"\"}", "domain", "\"\" is no legal host or domain name"},
-        {"{\"event\":2,\"address\":\"192.0.2.256\"}", "address", "\"192.0.2.256\" is neither an IPv4 nor an IPv6 address"},
+        {"{\"event\":2,\"address\":\"192.0.2.256\"}", "address",
+         "\"192.0.2.256\" is neither an IPv4 nor an IPv6 address"},
         {"{\"event\":2,\"address\":\"\"}", "address", "\"\" is neither"},
         {"{\"event\":2,\"address\":\"192.0.2.1\",\"port\":0}", "port", "0 is out of range: 1 to 65535 is possible"},
         {"{\"event\":2,\"address\":\"192.0.2.1\",\"port\":65536}", "port", "65536 is out of range"},
@@ -147,8 +147,8 @@ Test(inbox, names_the_member)
         {"{\"event\":2,\"address\":\"192.0.2.1\",\"count\":true}", "count", "must be a whole number, without quotes"},
         {"{\"event\":2,\"address\":\"192.0.2.1\",\"user\":{}}", "user", "must be a text in quotes"},
         {"{\"event\":5,\"address\":\"192.0.2.1\",\"serial\":\"0x1g\"}", "serial", "must be hexadecimal digits"},
-        {"{\"event\":5,\"address\":\"192.0.2.1\",\"serial\":\"000000000011111111112222222222333333333344444444\"}", "serial",
-         "has more than 47 digits"},
+        {"{\"event\":5,\"address\":\"192.0.2.1\",\"serial\":\"000000000011111111112222222222333333333344444444\"}",
+         "serial", "has more than 47 digits"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         cr_expect_not(parse(rows[i].text), "%s", rows[i].text);

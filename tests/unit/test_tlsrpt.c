@@ -12,7 +12,8 @@ static struct conf_partner partners[] = {
     {.name = "fabrikam", .domain = "fabrikam.example", .enabled = true},
 };
 static const char *domains[] = {"alpha.example"};
-static const struct conf conf = {.partner_count = 2, .partners = partners, .edge = {.domain_count = 1, .domains = domains}};
+static const struct conf conf = {
+    .partner_count = 2, .partners = partners, .edge = {.domain_count = 1, .domains = domains}};
 
 static struct tlsrpt_report report;
 static char error[256];
@@ -38,16 +39,18 @@ static bool parse(const char *text)
     "{\"policy\":{\"policy-type\":\"sts\",\"policy-string\":[\"version: STSv1\",\"mode: enforce\"],"                   \
     "\"policy-domain\":\"" domain "\",\"mx-host\":[\"*.alpha.example\"]}" rest "}"
 #define DETAIL(result, count)                                                                                          \
-    "{\"result-type\":\"" result "\",\"sending-mta-ip\":\"203.0.113.7\",\"receiving-mx-hostname\":\"mx1.alpha.example\"," \
+    "{\"result-type\":\"" result                                                                                       \
+    "\",\"sending-mta-ip\":\"203.0.113.7\",\"receiving-mx-hostname\":\"mx1.alpha.example\","                           \
     "\"receiving-ip\":\"198.51.100.25\",\"failed-session-count\":" count "}"
 
 Test(tlsrpt, details_become_events_of_the_partner)
 {
-    cr_assert(parse(HEAD POLICY("alpha.example",
-                                ",\"summary\":{\"total-successful-session-count\":900,\"total-failure-session-count\":130},"
-                                "\"failure-details\":[" DETAIL("certificate-expired", "100") ","
-                                DETAIL("starttls-not-supported", "20") "]") "]}"),
-              "%s", error);
+    cr_assert(
+        parse(HEAD POLICY("alpha.example",
+                          ",\"summary\":{\"total-successful-session-count\":900,\"total-failure-session-count\":130},"
+                          "\"failure-details\":[" DETAIL("certificate-expired",
+                                                         "100") "," DETAIL("starttls-not-supported", "20") "]") "]}"),
+        "%s", error);
     cr_expect_str_eq(report.organization, "Contoso Ltd");
     cr_expect_str_eq(report.id, "20-c-7");
     cr_expect_eq(report.successes, 900);
@@ -65,8 +68,9 @@ Test(tlsrpt, details_become_events_of_the_partner)
     cr_expect_str_eq(event->domain, "mail.contoso.example");
     cr_expect_str_eq(event->target, "mx1.alpha.example");
     cr_expect_str_eq(event->rule, "tlsrpt");
-    cr_expect_str_eq(event->detail, "certificate-expired: to mx1.alpha.example 198.51.100.25 from 203.0.113.7, policy sts of "
-                                    "alpha.example, until 2026-11-20");
+    cr_expect_str_eq(event->detail,
+                     "certificate-expired: to mx1.alpha.example 198.51.100.25 from 203.0.113.7, policy sts of "
+                     "alpha.example, until 2026-11-20");
     cr_expect_eq(report.observations[1].event.reason, REASON_TLS_REPORTED);
     cr_expect_eq(report.observations[1].event.count, 20);
     /* what the summary has beyond the details */
@@ -78,15 +82,17 @@ Test(tlsrpt, details_become_events_of_the_partner)
 
 Test(tlsrpt, we_have_to_act)
 {
-    static const char *const results[] = {
-        "starttls-not-supported", "certificate-host-mismatch", "certificate-expired",    "certificate-not-trusted",
-        "validation-failure",     "tlsa-invalid",              "dnssec-invalid",         "dane-required",
-        "sts-policy-fetch-error", "sts-policy-invalid",        "sts-webpki-invalid",     "of a later RFC"};
+    static const char *const results[] = {"starttls-not-supported", "certificate-host-mismatch",
+                                          "certificate-expired",    "certificate-not-trusted",
+                                          "validation-failure",     "tlsa-invalid",
+                                          "dnssec-invalid",         "dane-required",
+                                          "sts-policy-fetch-error", "sts-policy-invalid",
+                                          "sts-webpki-invalid",     "of a later RFC"};
     for (size_t i = 0; i < sizeof results / sizeof results[0]; i++) {
         char text[2048];
         snprintf(text, sizeof text,
-                 HEAD POLICY("alpha.example", ",\"failure-details\":[{\"result-type\":\"%s\",\"failed-session-count\":1}]")
-                 "]}",
+                 HEAD POLICY("alpha.example",
+                             ",\"failure-details\":[{\"result-type\":\"%s\",\"failed-session-count\":1}]") "]}",
                  results[i]);
         cr_assert(parse(text), "%s: %s", results[i], error);
         cr_assert_eq(report.count, 1);
@@ -131,15 +137,17 @@ Test(tlsrpt, good_days_and_other_domains)
                                                  "\"total-failure-session-count\":0},\"failure-details\":[]") "]}"));
     cr_expect_eq(report.count, 0);
     cr_expect_eq(report.successes, 5);
-    cr_assert(parse(HEAD POLICY("sub.alpha.example", ",\"failure-details\":[" DETAIL("certificate-expired", "1") "]") ","
-                        POLICY("other.example", ",\"failure-details\":[" DETAIL("certificate-expired", "9") "]") "]}"));
+    cr_assert(parse(
+        HEAD POLICY("sub.alpha.example", ",\"failure-details\":[" DETAIL("certificate-expired", "1") "]") "," POLICY(
+            "other.example", ",\"failure-details\":[" DETAIL("certificate-expired", "9") "]") "]}"));
     cr_expect_eq(report.count, 1);
     cr_expect_eq(report.failures, 1);
     cr_expect_eq(report.foreign, 1);
     cr_assert(parse(HEAD POLICY("alpha.example", ",\"failure-details\":[" DETAIL("x", "9007199254740992") "]") "]}"));
     cr_expect_eq(report.observations[0].event.count, 1000000);
-    cr_assert(parse(HEAD POLICY("alpha.example", ",\"failure-details\":[{\"result-type\":\"a\\nb\\u202e\","
-                                                 "\"failed-session-count\":1,\"sending-mta-ip\":\"no address\"}]") "]}"));
+    cr_assert(
+        parse(HEAD POLICY("alpha.example", ",\"failure-details\":[{\"result-type\":\"a\\nb\\u202e\","
+                                           "\"failed-session-count\":1,\"sending-mta-ip\":\"no address\"}]") "]}"));
     cr_expect(strncmp(report.observations[0].event.detail, "a\\x0ab\\xe2\\x80\\xae: to", 22) == 0, "%s",
               report.observations[0].event.detail);
 }
@@ -195,7 +203,8 @@ static unsigned char *pack(const char *text, size_t size, size_t *length)
     for (size_t done = 0; done < size; done += unit) {
         stream.next_in = (Bytef *)(uintptr_t)text;
         stream.avail_in = (uInt)unit;
-        cr_assert_eq(deflate(&stream, done + unit < size ? Z_NO_FLUSH : Z_FINISH), done + unit < size ? Z_OK : Z_STREAM_END);
+        cr_assert_eq(deflate(&stream, done + unit < size ? Z_NO_FLUSH : Z_FINISH),
+                     done + unit < size ? Z_OK : Z_STREAM_END);
     }
     *length = stream.total_out;
     deflateEnd(&stream);
@@ -204,7 +213,8 @@ static unsigned char *pack(const char *text, size_t size, size_t *length)
 
 Test(tlsrpt, packed)
 {
-    const char *text = HEAD POLICY("alpha.example", ",\"failure-details\":[" DETAIL("certificate-expired", "3") "]") "]}";
+    const char *text =
+        HEAD POLICY("alpha.example", ",\"failure-details\":[" DETAIL("certificate-expired", "3") "]") "]}";
     size_t length;
     unsigned char *packed = pack(text, strlen(text), &length);
     cr_assert(tlsrpt_parse(packed, length, &conf, &report, error, sizeof error), "%s", error);
@@ -243,8 +253,9 @@ Test(tlsrpt, bombs_and_giants)
 Test(tlsrpt, more_details_than_rows)
 {
     char *text = malloc(1 << 20);
-    size_t length = (size_t)sprintf(text, "%s", HEAD "{\"policy\":{\"policy-domain\":\"alpha.example\"},\"summary\":"
-                                                     "{\"total-failure-session-count\":5000},\"failure-details\":[");
+    size_t length = (size_t)sprintf(text, "%s",
+                                    HEAD "{\"policy\":{\"policy-domain\":\"alpha.example\"},\"summary\":"
+                                         "{\"total-failure-session-count\":5000},\"failure-details\":[");
     for (int i = 0; i < 2000; i++)
         length += (size_t)sprintf(text + length, "%s{\"result-type\":\"tlsa-invalid\",\"failed-session-count\":2}",
                                   i ? "," : "");

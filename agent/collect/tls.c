@@ -3,7 +3,8 @@
  *
  * A TLS 1.3 client is done before the server has looked at its certificate, so AFTER reads once more: a session ticket
  * or application data proves that the server took our Finished and all before it; an alert or the end is its refusal.
- * With TLS 1.2 the server's own Finished is that proof.
+ * With TLS 1.2 the server's own Finished is that proof. A server has seen everything when its handshake is done: it has
+ * no AFTER.
  *
  * The octets pass through a transport (BIO) of our own, because the facts are there and nowhere else: errno at the very
  * call, the FIN, the first octets even when they are no TLS, and how much came. A failed send is kept to itself: the
@@ -31,9 +32,13 @@ int tls_transport_read(BIO *bio, char *data, size_t size, size_t *done)
     struct tls_facts *facts = &session->facts;
     BIO_clear_retry_flags(bio);
     *done = 0;
-    if (session->phase < TLS_OPEN && session->received >= TLS_INPUT_OCTETS) {
-        facts->flooded = true;
-        return 0;
+    if (session->phase < TLS_OPEN) {
+        if (session->received >= session->input_max) {
+            facts->flooded = true;
+            return 0;
+        }
+        size_t left = session->input_max - session->received;
+        size = size < left ? size : left;
     }
     ssize_t got = recv(session->descriptor, data, size, 0);
     if (got > 0) {
@@ -154,7 +159,8 @@ static bool set_transport(struct tls_session *session)
     return true;
 }
 
-struct tls_session *tls_start(struct tls_trust *trust, int descriptor, const struct tls_target *target)
+static struct tls_session *make_session(struct tls_trust *trust, int descriptor, const struct tls_target *target,
+                                        size_t input_max)
 {
     struct tls_session *session = calloc(1, sizeof *session);
     if (!session)
@@ -162,6 +168,7 @@ struct tls_session *tls_start(struct tls_trust *trust, int descriptor, const str
     session->trust = trust;
     session->target = target;
     session->descriptor = descriptor;
+    session->input_max = input_max;
     session->facts.first_alert = session->facts.own_alert = -1;
     session->facts.local_problem = trust->local_problem;
     session->facts.trust_missing = trust->trust_missing;
@@ -180,8 +187,22 @@ struct tls_session *tls_start(struct tls_trust *trust, int descriptor, const str
         return NULL;
     }
     SSL_set_app_data(session->ssl, session);
-    SSL_set_connect_state(session->ssl);
+    if (trust->server)
+        SSL_set_accept_state(session->ssl);
+    else
+        SSL_set_connect_state(session->ssl);
     return session;
+}
+
+struct tls_session *tls_start(struct tls_trust *trust, int descriptor, const struct tls_target *target)
+{
+    return make_session(trust, descriptor, target, TLS_INPUT_OCTETS);
+}
+
+struct tls_session *tls_accept(struct tls_trust *trust, int descriptor, size_t octets_max)
+{
+    static const struct tls_target anybody = {.sni = "", .identity = TLS_IDENTITY_ANY, .verify_name = "", .alpn = ""};
+    return make_session(trust, descriptor, &anybody, octets_max);
 }
 
 void tls_free(struct tls_session *session)
@@ -240,6 +261,11 @@ static enum tls_want step_handshake(struct tls_session *session)
     int value = SSL_do_handshake(session->ssl);
     if (value != 1)
         return after_call(session, value);
+    if (session->trust->server) {
+        session->facts.answered = true;
+        session->phase = TLS_OPEN;
+        return TLS_WANT_NONE;
+    }
     /* libssl cannot get here without the callback having agreed; whoever changes that must not make peers healthy */
     if (SSL_get_verify_result(session->ssl) != X509_V_OK || !session->facts.chain_presented)
         return fail(session);
@@ -483,4 +509,10 @@ const struct tls_result *tls_result(struct tls_session *session)
     if (session->facts.local_problem)
         text_copy(result->detail, sizeof result->detail, session->trust->problem);
     return result;
+}
+
+size_t tls_peer_domains(const struct tls_session *session, char (*domains)[OBSERVATION_NAME], size_t max)
+{
+    X509 *certificate = session->ssl ? SSL_get0_peer_certificate(session->ssl) : NULL;
+    return certificate ? tls_name_domains(certificate, domains, max) : 0;
 }

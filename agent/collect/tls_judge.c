@@ -562,25 +562,37 @@ static void describe_connection(struct tls_result *result)
     }
 }
 
-/* What else is wrong with the chain, behind the deciding error. */
+size_t tls_reasons(const struct tls_facts *facts, enum reason reasons[TLS_REASONS_MAX])
+{
+    size_t count = 0;
+    for (size_t i = 0; i < facts->error_count + 2 && i < TLS_REASONS_MAX; i++) {
+        enum reason reason = REASON_NONE;
+        if (i < facts->error_count)
+            reason = error_reason(facts, &facts->errors[i]);
+        else if (i == facts->error_count && facts->name_wrong)
+            reason = REASON_TLS_WRONG_PRINCIPAL;
+        else if (i > facts->error_count && facts->pin_wrong)
+            reason = REASON_TLS_PIN_MISMATCH;
+        size_t k = 0;
+        while (k < count && reasons[k] != reason)
+            k++;
+        if (k == count && reason != REASON_NONE)
+            reasons[count++] = reason;
+    }
+    return count;
+}
+
+/* What else is wrong with the chain, behind the deciding error, which is cut for it: its names may be long. */
 static void describe_others(struct tls_result *result)
 {
-    const struct tls_facts *facts = &result->facts;
-    enum reason told[TLS_ERRORS_MAX + 2];
-    size_t count = 0;
-    told[count++] = result->reason;
-    for (size_t i = 0; i <= facts->error_count && i <= TLS_ERRORS_MAX; i++) {
-        enum reason reason = i < facts->error_count ? error_reason(facts, &facts->errors[i])
-                             : facts->name_wrong    ? REASON_TLS_WRONG_PRINCIPAL
-                                                    : REASON_NONE;
-        size_t k = 0;
-        while (k < count && told[k] != reason)
-            k++;
-        if (k < count || reason == REASON_NONE)
-            continue;
-        text_append(result->detail, sizeof result->detail, "%s%s", count == 1 ? "; also " : ", ", reason_name(reason));
-        told[count++] = reason;
-    }
+    enum reason reasons[TLS_REASONS_MAX];
+    char others[OBSERVATION_DETAIL / 2] = "", first[OBSERVATION_DETAIL];
+    size_t count = tls_reasons(&result->facts, reasons);
+    for (size_t i = 0; i < count; i++)
+        if (reasons[i] != result->reason)
+            text_append(others, sizeof others, "%s%s", others[0] ? ", " : "; also ", reason_name(reasons[i]));
+    text_copy(first, sizeof result->detail - strlen(others), result->detail);
+    text_format(result->detail, sizeof result->detail, "%s%s", first, others);
 }
 
 void tls_describe(struct tls_result *result, const struct tls_target *target)

@@ -128,23 +128,31 @@ static bool matches_sip_identity(const GENERAL_NAMES *names, int count, struct s
 }
 
 /* otherName: SRVName (RFC 4985) is an IA5String "_service.domain", XmppAddr (RFC 6120) a UTF8String. */
-static bool matches_other_name(const GENERAL_NAME *name, struct span wanted)
+static bool xmpp_domain(const GENERAL_NAME *name, struct span *domain)
 {
     static const char service[] = "_xmpp-server.";
     if (name->type != GEN_OTHERNAME)
         return false;
     const ASN1_TYPE *value = name->d.otherName->value;
     int kind = OBJ_obj2nid(name->d.otherName->type_id);
-    if (kind == NID_XmppAddr && value->type == V_ASN1_UTF8STRING)
-        return matches_host(string_span(value->value.utf8string), wanted, false);
+    if (kind == NID_XmppAddr && value->type == V_ASN1_UTF8STRING) {
+        *domain = string_span(value->value.utf8string);
+        return true;
+    }
     if (kind != NID_SRVName || value->type != V_ASN1_IA5STRING)
         return false;
-    struct span presented = string_span(value->value.ia5string);
-    if (presented.length < sizeof service || strncasecmp(presented.text, service, sizeof service - 1) != 0)
+    *domain = string_span(value->value.ia5string);
+    if (domain->length < sizeof service || strncasecmp(domain->text, service, sizeof service - 1) != 0)
         return false;
-    presented.text += sizeof service - 1;
-    presented.length -= sizeof service - 1;
-    return matches_host(presented, wanted, false);
+    domain->text += sizeof service - 1;
+    domain->length -= sizeof service - 1;
+    return true;
+}
+
+static bool matches_other_name(const GENERAL_NAME *name, struct span wanted)
+{
+    struct span domain;
+    return xmpp_domain(name, &domain) && matches_host(domain, wanted, false);
 }
 
 static bool matches_xmpp_identity(const GENERAL_NAMES *names, int count, struct span wanted)
@@ -181,7 +189,40 @@ bool tls_name_matches(X509 *certificate, enum tls_identity identity, const char 
     case TLS_IDENTITY_XMPP:
         matches = matches_xmpp_identity(names, count, wanted);
         break;
+    case TLS_IDENTITY_ANY:
+        break;
     }
     GENERAL_NAMES_free(names);
     return matches;
+}
+
+/* The domain that one name stands for: of a wildcard the domain around it. */
+static bool any_domain(const GENERAL_NAME *name, struct span *domain)
+{
+    if (is_dns(name))
+        *domain = string_span(name->d.dNSName);
+    else if (!sip_domain(name, domain) && !xmpp_domain(name, domain))
+        return false;
+    if (domain->length > 2 && domain->text[0] == '*' && domain->text[1] == '.') {
+        domain->text += 2;
+        domain->length -= 2;
+    }
+    return plain(*domain) && domain->length < OBSERVATION_NAME;
+}
+
+size_t tls_name_domains(X509 *certificate, char (*domains)[OBSERVATION_NAME], size_t max)
+{
+    GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
+    size_t count = 0;
+    for (int i = 0; i < sk_GENERAL_NAME_num(names) && i < TLS_NAMES_MAX && count < max; i++) {
+        struct span domain;
+        char text[OBSERVATION_NAME];
+        if (!any_domain(sk_GENERAL_NAME_value(names, i), &domain))
+            continue;
+        memcpy(text, domain.text, domain.length);
+        text[domain.length] = '\0';
+        count += conf_hostname(text, domains[count]);
+    }
+    GENERAL_NAMES_free(names);
+    return count;
 }

@@ -194,11 +194,21 @@ static bool load_own(struct tls_material *material, const struct conf_trust *con
     return true;
 }
 
-static void set_callbacks(SSL_CTX *context)
+/*
+ * A server names no CAs when it asks: a client would then keep the certificate to itself that is to be judged. It keeps
+ * nothing of a session, so that each is verified anew.
+ */
+static void set_callbacks(SSL_CTX *context, bool server)
 {
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
     SSL_CTX_set_cert_verify_callback(context, tls_verify, NULL);
     SSL_CTX_set_info_callback(context, tls_note_alert);
+    if (server) {
+        SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
+        SSL_CTX_set_num_tickets(context, 0);
+        SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+        return;
+    }
     SSL_CTX_set_cert_cb(context, tls_note_request, NULL);
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
     SSL_CTX_sess_set_new_cb(context, tls_note_ticket); /* returns 0: nothing is kept, so nothing is resumed */
@@ -214,7 +224,7 @@ static bool set_context(struct tls_trust *trust, struct tls_material *material)
     SSL_CTX_set_max_cert_list(context, TLS_CHAIN_OCTETS);
     SSL_CTX_set_verify_depth(context, TLS_DEPTH_MAX);
     SSL_CTX_set1_cert_store(context, trust->store);
-    set_callbacks(context);
+    set_callbacks(context, material->server);
     if (material->revocation)
         X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(context), X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL |
                                                                      X509_V_FLAG_EXTENDED_CRL_SUPPORT |
@@ -260,7 +270,9 @@ struct tls_trust *tls_trust_build(struct tls_material *material, bool trust_miss
     trust->trust_missing = trust_missing;
     trust->local_problem = problem[0] != '\0';
     text_copy(trust->problem, sizeof trust->problem, problem);
-    trust->context = SSL_CTX_new_ex(material->library, NULL, TLS_client_method());
+    trust->server = material->server;
+    trust->context =
+        SSL_CTX_new_ex(material->library, NULL, material->server ? TLS_server_method() : TLS_client_method());
     trust->transport = make_transport();
     trust->pool = tls_pool_new();
     if (!trust->context || !trust->transport || !trust->pool || !set_context(trust, material)) {
@@ -299,9 +311,9 @@ static bool load_store(struct tls_material *material, const struct conf_trust *c
            (!material->revocation || load_lists(material, conf, problem, size));
 }
 
-struct tls_trust *tls_trust_new(const struct conf_trust *conf, char *error, size_t size)
+static struct tls_trust *load(const struct conf_trust *conf, bool server, char *error, size_t size)
 {
-    struct tls_material material = {.tls_min = conf->tls_min, .library = tls_library()};
+    struct tls_material material = {.tls_min = conf->tls_min, .library = tls_library(), .server = server};
     char problem[OBSERVATION_DETAIL] = "";
     error[0] = '\0';
     bool trust_missing = !load_store(&material, conf, problem, sizeof problem);
@@ -311,12 +323,24 @@ struct tls_trust *tls_trust_new(const struct conf_trust *conf, char *error, size
     }
     if (!trust_missing && conf->certificate[0])
         load_own(&material, conf, problem, sizeof problem);
+    else if (!trust_missing && server)
+        text_copy(problem, sizeof problem, "a server needs a certificate");
     struct tls_trust *trust = tls_trust_build(&material, trust_missing, problem);
     material_clear(&material);
     ERR_clear_error();
     if (trust && trust->local_problem)
         text_format(error, size, "trust profile \"%s\": %s", conf->name ? conf->name : "", trust->problem);
     return trust;
+}
+
+struct tls_trust *tls_trust_new(const struct conf_trust *conf, char *error, size_t size)
+{
+    return load(conf, false, error, size);
+}
+
+struct tls_trust *tls_trust_new_server(const struct conf_trust *conf, char *error, size_t size)
+{
+    return load(conf, true, error, size);
 }
 
 void tls_trust_free(struct tls_trust *trust)

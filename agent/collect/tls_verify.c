@@ -9,6 +9,8 @@
  * not trusted here. A second verification, offline, with the intermediates that were seen elsewhere tells: if it
  * reaches a trusted root now, the chain was incomplete.
  *
+ * A server is told the same of its client, but goes on with the handshake, so that the client can be told as well.
+ *
  * The chain is recorded here, because a failed handshake has no better moment for it.
  */
 #include "collect/tls_internal.h"
@@ -161,7 +163,7 @@ static void verify_again(struct tls_session *session, X509_STORE_CTX *first)
     STACK_OF(X509) *chain = extended_chain(session, presented);
     X509_STORE_CTX *store = chain ? X509_STORE_CTX_new() : NULL;
     if (store && X509_STORE_CTX_init(store, session->trust->store, X509_STORE_CTX_get0_cert(first), chain) == 1) {
-        X509_STORE_CTX_set_default(store, "ssl_server");
+        X509_STORE_CTX_set_default(store, session->trust->server ? "ssl_client" : "ssl_server");
         X509_STORE_CTX_set_depth(store, TLS_DEPTH_MAX);
         X509_STORE_CTX_set_verify_cb(store, note_trust);
         session->facts.intermediate_known = X509_verify_cert(store) == 1;
@@ -270,7 +272,8 @@ static void check_identity(struct tls_session *session, X509_STORE_CTX *store)
 {
     const struct tls_target *target = session->target;
     X509 *leaf = X509_STORE_CTX_get0_cert(store);
-    session->facts.name_wrong = !leaf || !tls_name_matches(leaf, target->identity, target->verify_name);
+    session->facts.name_wrong = target->identity != TLS_IDENTITY_ANY &&
+                                (!leaf || !tls_name_matches(leaf, target->identity, target->verify_name));
     if (target->conf && target->conf->pin_count > 0)
         session->facts.pin_wrong = !pinned(session, X509_STORE_CTX_get0_chain(store));
 }
@@ -310,5 +313,5 @@ int tls_verify(X509_STORE_CTX *store, void *unused)
     }
     note_culprit(session, store, deciding);
     X509_STORE_CTX_set_error(store, alert_code(facts, reason, deciding));
-    return 0;
+    return session->trust->server;
 }

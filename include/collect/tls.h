@@ -2,9 +2,9 @@
 #define FEDWARDEN_COLLECT_TLS_H
 
 /*
- * TLS as a client, by OpenSSL, non-blocking: the handshake, the facts it leaves and their judgement. A tls_trust holds
- * one shared SSL_CTX and X509_STORE of a trust profile for one shard; it and its sessions are used by that shard's
- * thread alone.
+ * TLS by OpenSSL, non-blocking: the handshake, the facts it leaves and their judgement; as a client, and as a server that
+ * wants to see its client's certificate. A tls_trust holds one shared SSL_CTX and X509_STORE of a trust profile for one
+ * shard; it and its sessions are used by that shard's thread alone.
  */
 
 #include <stdbool.h>
@@ -22,6 +22,11 @@ struct tls_session;
  * makes every session end in REASON_TLS_LOCAL_CERTIFICATE_PROBLEM or REASON_MON_TRUST_STORE_MISSING, never healthy.
  */
 struct tls_trust *tls_trust_new(const struct conf_trust *conf, char *error, size_t size);
+/*
+ * tls_trust_new_server(conf, error, size): the same for sessions of tls_accept; our certificate and key are then shown
+ * to the clients and must be there. No session can be resumed or renegotiated.
+ */
+struct tls_trust *tls_trust_new_server(const struct conf_trust *conf, char *error, size_t size);
 void tls_trust_free(struct tls_trust *trust); /* NULL is allowed; after the sessions that use it */
 
 /*
@@ -43,6 +48,7 @@ enum tls_identity {
     TLS_IDENTITY_HOST = 1, /* RFC 9525: dNSName, one wildcard label; or iPAddress for an address literal */
     TLS_IDENTITY_SIP,      /* RFC 5922 7.1: URI sip:domain; dNSName only where there is no such URI; no wildcards */
     TLS_IDENTITY_XMPP,     /* RFC 6120 13.7.1: SRVName _xmpp-server, XmppAddr, dNSName against the domain */
+    TLS_IDENTITY_ANY,      /* none is demanded: whose it is follows from the certificate */
 };
 
 struct tls_target { /* kept by the caller while the session lives */
@@ -130,6 +136,13 @@ struct tls_result {
  * NULL without memory.
  */
 struct tls_session *tls_start(struct tls_trust *trust, int descriptor, const struct tls_target *target);
+/*
+ * tls_accept(trust, descriptor, octets_max): the server's side, on an accepted, non-blocking socket. It asks for a
+ * certificate and goes on whatever comes, so that the client can be told: an OPEN session proves nothing but that the
+ * client has the key of the certificate it sent, if it sent one; tls_result has the verdict. The handshake fails when the
+ * client sends more than `octets_max` octets in it.
+ */
+struct tls_session *tls_accept(struct tls_trust *trust, int descriptor, size_t octets_max);
 void tls_free(struct tls_session *session); /* sends nothing; NULL is allowed */
 
 /* tls_step(session): goes on; returns what to wait for, or TLS_WANT_NONE when tls_phase became OPEN or CLOSED. */
@@ -160,6 +173,13 @@ void tls_close(struct tls_session *session);
 const struct tls_result *tls_result(struct tls_session *session);
 
 /*
+ * tls_peer_domains(session, domains, max): the domains that the peer's certificate names (dNSName without its wildcard
+ * label, SIP URIs, SRVName and XmppAddr), at most `max`, in the form of conf_hostname; whether they are to be believed is
+ * the caller's question. Returns how many.
+ */
+size_t tls_peer_domains(const struct tls_session *session, char (*domains)[OBSERVATION_NAME], size_t max);
+
+/*
  * The pure parts, for tests.
  *
  * tls_judge(facts): one reason, decided in this order: our own problems; verification errors (a local verification
@@ -168,12 +188,15 @@ const struct tls_result *tls_result(struct tls_session *session);
  * without a single error. A peer that resets or closes the connection before it sent one octet is tcpReset, because a
  * filter or connection limit does that; one that does so later, or has spoken before TLS, is tlsClosedDuringHandshake.
  * tls_judge_chain(facts, deciding): the same from the verification alone; *deciding is the position in errors, or -1.
+ * tls_reasons(facts, reasons): each reason that the verification found, once, in its order; returns how many.
  * tls_describe(result, target): what detail says of result->reason and its facts.
  * tls_verify_reason(code, depth): the reason of one X509_V_ERR_*.
  * tls_alert_name(number): "unknown_ca"; "unknown" for a number that has none.
  */
 enum reason tls_judge(const struct tls_facts *facts);
 enum reason tls_judge_chain(const struct tls_facts *facts, int *deciding);
+#define TLS_REASONS_MAX (TLS_ERRORS_MAX + 2)
+size_t tls_reasons(const struct tls_facts *facts, enum reason reasons[TLS_REASONS_MAX]);
 void tls_describe(struct tls_result *result, const struct tls_target *target);
 enum reason tls_verify_reason(int code, int depth);
 const char *tls_alert_name(int number);

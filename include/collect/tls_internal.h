@@ -59,6 +59,7 @@ struct tls_trust {
     STACK_OF(X509) * chain; /* intermediates of our own certificate */
     struct tls_pool *pool;
     bool has_certificate;
+    bool server; /* of sessions that tls_accept makes */
     int64_t own_begin, own_end; /* of our certificate, wall microseconds */
     bool local_problem, trust_missing;
     char problem[OBSERVATION_DETAIL];
@@ -82,6 +83,7 @@ struct tls_material {
     EVP_PKEY *key;
     STACK_OF(X509) * chain;
     int tls_min;
+    bool server;
 };
 /* tls_trust_build(material, problem): `problem` non-empty makes every session end in it. NULL without memory. */
 struct tls_trust *tls_trust_build(struct tls_material *material, bool trust_missing, const char *problem);
@@ -94,6 +96,7 @@ struct tls_session {
     enum tls_phase phase;
     struct tls_facts facts;
     size_t received; /* octets */
+    size_t input_max; /* of them until it is open */
     int write_errno; /* a send failed; what the peer said before is still read */
     int read_errno;
     bool at_end;               /* the peer's FIN was read */
@@ -117,6 +120,9 @@ int tls_note_ticket(SSL *ssl, SSL_SESSION *ticket);
 
 /* tls_name_matches(certificate, identity, name): whether one of its subject alternative names is `name`. */
 bool tls_name_matches(X509 *certificate, enum tls_identity identity, const char *name);
+
+/* tls_name_domains(certificate, domains, max): as tls_peer_domains has it. */
+size_t tls_name_domains(X509 *certificate, char (*domains)[OBSERVATION_NAME], size_t max);
 
 /* tls_record_certificate(certificate, out): everything but target, address, port, depth, length, sha256 and reason. */
 void tls_record_certificate(X509 *certificate, struct observation_certificate *out);

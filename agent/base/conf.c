@@ -434,6 +434,7 @@ static const struct conf_row root_rows[] = {
     {"feeds", read_feeds, MEMBER(conf, feeds), 0, 0, 0, NULL, NULL, false},
     {"inbox", read_inbox, MEMBER(conf, inbox), 0, 0, 0, NULL, NULL, false},
     {"tlsrpt", read_tlsrpt, MEMBER(conf, tlsrpt), 0, 0, 0, NULL, NULL, false},
+    {"listen", conf_read_listen, MEMBER(conf, listen), 0, 0, 0, NULL, NULL, false},
 };
 
 /* A configuration of initial values, and a reader into it. */
@@ -449,6 +450,7 @@ static struct conf *begin(struct conf_reader *reader, const char *path, const st
     conf_rows_initial(edge_rows, ROW_COUNT(edge_rows), &conf->edge);
     conf_rows_initial(inbox_rows, ROW_COUNT(inbox_rows), &conf->inbox);
     conf_rows_initial(tlsrpt_rows, ROW_COUNT(tlsrpt_rows), &conf->tlsrpt);
+    conf_listen_initial(&conf->listen);
     for (int event = EVENT_NONE + 1; event < EVENT_END; event++) {
         const struct event_info *info = event_info((enum event)event);
         conf->thresholds[event] = (struct conf_threshold){info->count, info->window, info->clear};

@@ -8,6 +8,7 @@
 #include "base/conf.h"
 #include "cli/cli.h"
 #include "collect/feed.h"
+#include "collect/listen.h"
 #include "collect/tls.h"
 
 static void usage(FILE *out)
@@ -41,6 +42,15 @@ static bool trusts_usable(const struct conf *conf)
         usable = usable && !*error;
     }
     return usable;
+}
+
+static bool listen_usable(const struct conf *conf)
+{
+    char problem[512];
+    if (listeners_check(conf, problem, sizeof problem))
+        return true;
+    fprintf(stderr, "%s: listen: %s\n", conf->path, problem);
+    return false;
 }
 
 static const char *plural(size_t count)
@@ -84,6 +94,8 @@ int cli_check_config(int argc, char **argv)
     struct conf *conf = conf_load(path, &errors);
     bool good = conf && feeds_check(conf, &errors);
     if (conf && !trusts_usable(conf))
+        good = false;
+    else if (conf && !listen_usable(conf))
         good = false;
     if (good)
         print_summary(conf);

@@ -1,6 +1,7 @@
 /*
  * What the daemon does about its feeds besides starting and stopping them: once a second it looks at what each has come
- * to, and whether the inbox is open, and tells the ledger when that changes. There is one alarm for logs and sockets that
+ * to, and whether the inbox and the acceptor's ports are open, and tells the ledger when that changes. The acceptor is
+ * tried again every ten seconds: its address may come later than we do. There is one alarm for logs and sockets that
  * cannot be read and one for lines that nobody understands; their detail names the first feed and how many there are.
  *
  * A preset does not fit when most lines of a log begin in no way that it knows. That is judged over at least
@@ -14,17 +15,29 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/text.h"
 
 #define JUDGED_LINES 200
 #define JUDGED_FEWER 20
 #define JUDGED_AFTER (60 * CLOCK_SECOND)
+#define LISTEN_AGAIN (10 * CLOCK_SECOND)
 
 struct run_feed {
     uint64_t lines, unparsed; /* at the last judgement */
     int64_t judged_run;
     char misfit[OBSERVATION_DETAIL]; /* as it was first judged; "" the preset fits */
 };
+
+static void try_to_listen(struct run_feeds *run_feeds)
+{
+    char problem[OBSERVATION_DETAIL];
+    run_feeds->listen_tried = clock_run();
+    run_feeds->listeners = listeners_start(run_feeds->conf, run_feeds->queue, problem, sizeof problem);
+    if (*problem && strcmp(problem, run_feeds->listen_problem) != 0)
+        log_error("listen", "%s; no client is answered until it can be started, which is tried every 10 s", problem);
+    text_copy(run_feeds->listen_problem, sizeof run_feeds->listen_problem, problem);
+}
 
 bool run_feeds_start(struct run_feeds *run_feeds, const struct conf *conf, struct queue *queue)
 {
@@ -35,6 +48,8 @@ bool run_feeds_start(struct run_feeds *run_feeds, const struct conf *conf, struc
     for (size_t i = 0; i < conf->feed_count; i++)
         run_feeds->each[i].judged_run = clock_run();
     run_feeds->conf = conf;
+    run_feeds->queue = queue;
+    try_to_listen(run_feeds);
     run_feeds->inbox = inbox_start(conf, queue, run_feeds->inbox);
     run_feeds->tlsrpt = tlsrpt_start(conf, queue);
     run_feeds->feeds = feeds_start(conf, queue, &run_feeds->positions);
@@ -43,6 +58,8 @@ bool run_feeds_start(struct run_feeds *run_feeds, const struct conf *conf, struc
 
 void run_feeds_stop(struct run_feeds *run_feeds, void (*drain)(void *context), void *context)
 {
+    listeners_stop(run_feeds->listeners);
+    run_feeds->listeners = NULL;
     inbox_stop(run_feeds->inbox);
     while (!tlsrpt_stop(run_feeds->tlsrpt))
         drain(context);
@@ -137,6 +154,10 @@ void run_feeds_watch(struct run_feeds *run_feeds, struct ledger *ledger, struct 
         add_detail(unreadable, sizeof unreadable, &unreadable_count, "inbox", inbox_problem(run_feeds->inbox));
     if (run_feeds->tlsrpt && *tlsrpt_problem(run_feeds->tlsrpt))
         add_detail(unreadable, sizeof unreadable, &unreadable_count, "tlsrpt", tlsrpt_problem(run_feeds->tlsrpt));
+    if (*run_feeds->listen_problem && run - run_feeds->listen_tried > LISTEN_AGAIN)
+        try_to_listen(run_feeds);
+    if (*run_feeds->listen_problem)
+        add_detail(unreadable, sizeof unreadable, &unreadable_count, "listen", run_feeds->listen_problem);
     tell(ledger, REASON_MON_FEED_UNREADABLE, run_feeds->unreadable, unreadable, unreadable_count, wall, run);
     tell(ledger, REASON_MON_FEED_UNPARSED, run_feeds->unread, unread, unread_count, wall, run);
 }

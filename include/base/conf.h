@@ -180,6 +180,29 @@ struct conf_tlsrpt {
     const char *directory; /* into which reports are dropped; "" off */
 };
 
+/* An address and a port of ours. */
+struct conf_endpoint {
+    struct address address;
+    uint16_t port;
+};
+
+#define CONF_LISTEN_ENDPOINTS 16
+
+/* Where partners can prove their client certificates (collect/listen.h). */
+struct conf_listen {
+    bool enabled;
+    size_t endpoint_count; /* at least 1 when enabled */
+    struct conf_endpoint *endpoints;
+    const char *certificate; /* ours as the server, PEM, leaf first and its chain behind it */
+    const char *key;         /* PEM */
+    uint32_t trust;          /* position in conf->trusts: its CAs and CRLs verify the clients */
+    uint32_t connections_max;
+    uint32_t connections_per_address; /* an IPv6 address counts by its /64 */
+    uint32_t per_minute_per_address;  /* connections, in bursts of at most as many */
+    uint32_t handshake_seconds;       /* of a whole connection */
+    uint32_t bytes_max;               /* octets that one connection may send */
+};
+
 struct conf {
     const char *path; /* of the file; "" when made without one */
     int64_t loaded;   /* wall microseconds */
@@ -200,6 +223,7 @@ struct conf {
     struct conf_feed *feeds;
     struct conf_inbox inbox;
     struct conf_tlsrpt tlsrpt;
+    struct conf_listen listen;
 };
 
 /* One thing that is wrong. */

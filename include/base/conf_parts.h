@@ -9,6 +9,7 @@
  *   conf_value.c    how one value is read and checked: names, addresses, references, files
  *   conf_edge.c     the values that describe the edge and its logs
  *   conf_inbox.c    those of what is pushed: a socket, its permissions, a folder that is written
+ *   conf_listen.c   the settings of the mutual-TLS acceptor
  *   conf_partner.c  what follows from several settings of a partner
  *   conf_who.c      whose a domain and an address are
  *   conf.c          the sections of the file, in order
@@ -150,6 +151,10 @@ extern const size_t conf_partner_row_count, conf_partner_shared;
  * `group` is NULL for a partner that is made without a file.
  */
 void conf_partner_complete(struct conf_reader *reader, struct conf_partner *partner, const config_setting_t *group);
+
+/* The group `listen`: its reader, into the struct conf, and its initial values. */
+conf_read conf_read_listen;
+void conf_listen_initial(struct conf_listen *listen);
 
 /* conf_who_new(conf): what conf_partner_at and conf_is_own use. conf_who_free(NULL) is allowed. */
 struct conf_who *conf_who_new(const struct conf *conf);

@@ -1,7 +1,10 @@
 #ifndef FEDWARDEN_CLI_RUN_FEEDS_H
 #define FEDWARDEN_CLI_RUN_FEEDS_H
 
-/* The feeds of the daemon, its inbox and the reports of others: started, stopped and watched by its main thread. */
+/*
+ * The feeds of the daemon, its inbox, its acceptor and the reports of others: started, stopped and watched by its main
+ * thread.
+ */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -10,6 +13,7 @@
 #include "base/queue.h"
 #include "collect/feed.h"
 #include "collect/inbox.h"
+#include "collect/listen.h"
 #include "collect/tlsrpt.h"
 #include "ledger/ledger.h"
 #include "report/session.h"
@@ -18,7 +22,11 @@ struct run_feeds { /* {0} at first */
     struct feeds *feeds;
     struct inbox *inbox; /* kept over a reload */
     struct tlsrpt *tlsrpt;
+    struct listeners *listeners; /* NULL: not enabled, or listen_problem */
+    char listen_problem[OBSERVATION_DETAIL]; /* "" none */
+    int64_t listen_tried;
     const struct conf *conf;
+    struct queue *queue;
     struct feed_positions positions;                                 /* where those that were stopped were left */
     struct run_feed *each;                                           /* position by position as conf->feeds */
     uint64_t lines, unparsed, events;                                /* of those that were stopped */

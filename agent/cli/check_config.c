@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "base/conf.h"
+#include "base/text.h"
 #include "cli/cli.h"
 #include "collect/feed.h"
 #include "collect/listen.h"
@@ -30,18 +31,25 @@ static void print_errors(const struct conf_errors *errors)
         fprintf(stderr, "and %zu more errors\n", errors->dropped);
 }
 
-/* What only OpenSSL can say of files that are there: CAs that do not parse, a key of another certificate. */
-static bool trusts_usable(const struct conf *conf)
+size_t cli_check_trusts(const struct conf *conf, void (*tell)(const char *text))
 {
-    char error[512];
-    bool usable = true;
+    char error[512], text[1024];
+    size_t bad = 0;
     for (size_t i = 0; i < conf->trust_count; i++) {
-        tls_trust_free(tls_trust_new(&conf->trusts[i], error, sizeof error));
-        if (*error)
-            fprintf(stderr, "%s: %s\n", conf->path, error);
-        usable = usable && !*error;
+        const struct conf_trust *trust = &conf->trusts[i];
+        tls_trust_free(tls_trust_new(trust, error, sizeof error));
+        if (!*error)
+            continue;
+        text_format(text, sizeof text, "%s: %s", conf->path, error);
+        tell(text);
+        bad += *trust->ca_file || *trust->ca_dir || *trust->certificate || *trust->crl_file;
     }
-    return usable;
+    return bad;
+}
+
+static void tell_error(const char *text)
+{
+    fprintf(stderr, "%s\n", text);
 }
 
 static bool listen_usable(const struct conf *conf)
@@ -93,7 +101,7 @@ int cli_check_config(int argc, char **argv)
     struct conf_errors errors = {0};
     struct conf *conf = conf_load(path, &errors);
     bool good = conf && feeds_check(conf, &errors);
-    if (conf && !trusts_usable(conf))
+    if (conf && cli_check_trusts(conf, tell_error) > 0)
         good = false;
     else if (conf && !listen_usable(conf))
         good = false;

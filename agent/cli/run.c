@@ -8,6 +8,7 @@
  * is good, feeds and collectors are stopped (milliseconds), what they told is drained, the ledger is bound to the new
  * partners by name, and they start again, the feeds where they were left.
  */
+#include "cli/check_config.h"
 #include "cli/cli.h"
 #include "cli/run_feeds.h"
 
@@ -208,11 +209,16 @@ static void put_in_force(struct daemon *daemon, struct conf *conf)
     conf_free(old);
 }
 
-/* A configuration whose presets can be used, too. */
+static void tell_error(const char *text)
+{
+    log_error("conf", "%s", text);
+}
+
+/* A configuration whose presets and trust profiles can be used, too. */
 static struct conf *load(const char *path, struct conf_errors *errors)
 {
     struct conf *conf = conf_load(path, errors);
-    if (!conf || feeds_check(conf, errors))
+    if (!conf || (feeds_check(conf, errors) && cli_check_trusts(conf, tell_error) == 0))
         return conf;
     conf_free(conf);
     return NULL;
@@ -233,6 +239,8 @@ static void reload(struct daemon *daemon)
     } else {
         log_errors(&errors);
         log_error("run", "%s has errors; the configuration of before stays in force", daemon->path);
+        text_copy(daemon->status.load_error, sizeof daemon->status.load_error,
+                  "a trust profile cannot be used; fedwarden check-config says why");
         if (errors.count)
             conf_error_text(&errors.errors[0], daemon->status.load_error, sizeof daemon->status.load_error);
         ledger_self(daemon->ledger, REASON_MON_CONFIG_INVALID, true, daemon->status.load_error, wall, run);
@@ -355,7 +363,7 @@ int cli_run(int argc, char **argv)
     }
     bool started = start(&daemon);
     if (started) {
-        log_notice("run", "%zu partners of %s are watched", daemon.conf->partner_count, daemon.path);
+        log_notice("run", "watching the partners of %s: %zu", daemon.path, daemon.conf->partner_count);
         sd_notify(0, "READY=1");
         while (!daemon.ending)
             session_turn();

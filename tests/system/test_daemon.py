@@ -2,6 +2,7 @@
 through an snmpd. Everything runs in a network namespace of its own."""
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -15,6 +16,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "demo"))
 import partners  # noqa: E402
 from partners import lab  # noqa: E402
 import lab_dns  # noqa: E402
+import pki  # noqa: E402
 
 PROGRAM = pathlib.Path(os.environ.get("FEDWARDEN_BUILD", lab.REPOSITORY / "build")) / "fedwarden"
 FAR = 20  # seconds for what takes one or two, so that a busy machine fails no test
@@ -180,6 +182,22 @@ def test_reload_of_a_wrong_file_changes_nothing(scene):
     scene.fedwarden.reload(good)
     wait_cleared(scene, raised)
     ends_well(scene)
+
+
+def test_reload_of_a_key_that_fits_no_certificate_changes_nothing(scene):
+    scene.wait_healthy(FAR)
+    other = pki.self_signed(["DNS:other.example"])
+    key = scene.folder / "other.key"
+    key.write_bytes(other.key_pem)
+    good = scene.configuration()
+    wrong = re.sub(r'key = "[^"]*"', f'key = "{key}"', good, count=1)
+    assert wrong != good
+    scene.fedwarden.reload(wrong)
+    assert "stays in force" in scene.fedwarden.tail()
+    raised = scene.snmptrapd.wait(lambda n: n.type == "fedwMonitorSelfRaised", FAR)
+    assert raised and raised["fedwAlarmReason"] == "monConfigInvalid"
+    scene.fedwarden.reload(good)
+    wait_cleared(scene, raised)
 
 
 def test_alarms_through_snmpd(under_snmpd):

@@ -15,37 +15,40 @@
  * A text in single quotes is taken as it is. Settings of the file:
  *
  *   product    name of the product, before the "/" of its rules' names
- *   heads      "name" of a known head (preset_heads), or { base = "name"; inner = '...' } for what a product puts
- *              between the head and its message, or { name = "..."; pattern = '...' } of one's own. The message begins
- *              where the pattern ends. Named groups: host, program, pid, session, level, clock (hh:mm:ss)
+ *   heads      "name" of a known head (preset_heads), or { base = "name"; inner = '...' } for what a product puts between
+ *              the head and its message, or { name = "..."; pattern = '...' } of one's own. The message begins where the
+ *              pattern ends. Named groups: host, program, pid, session, level, clock (hh:mm:ss)
  *   program    pattern that the program of the head must match, where the head has one; "" any
- *   words      what texts of this product mean: ( "name of a vocabulary" (preset_vocabulary), { text = "..."; reason =
- * "..." }, ... ) rules      tried in this order on the message; the first that applies decides
+ *   words      what texts of this product mean: ( "name of a vocabulary" (preset_vocabulary),
+ *              { text = "..."; reason = "..." }, ... )
+ *   rules      tried in this order on the message; the first that applies decides
  *
  * Settings of a rule:
  *
  *   name       unique in the preset
  *   pattern    PCRE2 with named groups (preset_fields); begins with ^ unless it must be sought
  *   event      name of an event; "bySource": domainLocal from the own network, domainPartner from a partner, authSource
- *              from elsewhere; "bySourceKnown": the same, but nothing from elsewhere; "byGroup": number in group
- * `event`. Without it the line is no event: see role role       what a line without an event does to the record of its
- * process or session: "begin" starts it anew, "add" adds to it, "end" ends it (and what is counted `once`), "ignore"
- * nothing reason     name of a reason words      looked for in group `read` before `reason`; without `reason`, a text
- * that has none of them is no event read       group that the words are looked for in: "reason". "code": then also what
- * fedwarden explain knows the code as program, session, level   patterns that these groups of the head must match key
- * the group that tells records apart: "pid" join       true: takes from the record what the line itself does not tell
+ *              from elsewhere; "bySourceKnown": the same, but nothing from elsewhere; "byGroup": number in group `event`.
+ *              Without it the line is no event: see role
+ *   role       what a line without an event does to the record of its process or session: "begin" starts it anew, "add"
+ *              adds to it, "end" ends it (and what is counted `once`), "ignore" nothing
+ *   reason     name of a reason
+ *   words      looked for in group `read` before `reason`; without `reason`, a text that has none of them is no event
+ *   read       group that the words are looked for in: "reason". "code": then also what fedwarden explain knows the code as
+ *   program, session, level   patterns that these groups of the head must match
+ *   key        the group that tells records apart: "pid"
+ *   join       true: takes from the record what the line itself does not tell
  *   last       true: the event ends the record
  *   tells      the group whose line is named as the event's; without it the line that completes the event
  *   needs      groups that the line or its record must have
  *   same       groups that must be equal in the line and its record
- *   direction  "in" or "out": a TLS record that was accepted (group `op` is "accept", or `lport` is a port of the edge)
- *              or not
+ *   direction  "in" or "out": a TLS record that was accepted (group `op` is "accept", or `lport` is a port of the edge) or
+ *              not
  *   once, within   groups that tell what is counted once within so many seconds (10), over all rules of the preset
  *   lasts      seconds that a record is kept: 30
  *   serial     how group `serial` is written: "hex", "decimal", "reversed" (octets in reverse order)
  *   until      the line is the beginning of a text with line ends in it: what follows is no record of its own up to the
- *              line that fits this pattern (on the whole line, and with `same` as the rule has it); then it is the
- * event
+ *              line that fits this pattern (on the whole line, and with `same` as the rule has it); then it is the event
  */
 
 #include "base/conf.h"

@@ -139,8 +139,8 @@ static struct tail *add_tail(struct feed_file *file, const char *log, const stru
     return tail;
 }
 
-/* Opens `path` if it is still the file that `tail` is. */
-static bool open_tail(struct feed_file *file, struct tail *tail, const char *path)
+/* Opens `path` if it is still the file that `tail` is; `moved` (NULL: does not matter): it is another one or gone. */
+static bool open_tail(struct feed_file *file, struct tail *tail, const char *path, bool *moved)
 {
     struct stat status;
     int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
@@ -149,10 +149,14 @@ static bool open_tail(struct feed_file *file, struct tail *tail, const char *pat
             complain(file, "%s: %s; let the user of fedwarden read it (group adm, or setfacl)", path, strerror(errno));
         else if (errno != ENOENT)
             complain(file, "%s: %s", path, strerror(errno));
+        else if (moved)
+            *moved = true;
         return false;
     }
     if (fstat(descriptor, &status) < 0 || status.st_dev != tail->device || status.st_ino != tail->inode) {
         close(descriptor);
+        if (moved)
+            *moved = true;
         return false;
     }
     tail->descriptor = descriptor;
@@ -268,15 +272,34 @@ static bool is_rotated_name(const char *name, const char *log)
            name[stem + 1] <= '9';
 }
 
-/* Finds what was called `log` since the survey before the last one and is called otherwise now. */
-static void find_between(struct feed_file *file, const char *log, uint64_t inode)
+/* Adds one of them; false when it has been renamed meanwhile. */
+static bool add_between(struct feed_file *file, const char *log, const struct born *born)
+{
+    char path[4096];
+    unsigned char data[FEED_HEAD_MAX];
+    bool moved = false;
+    if (find_tail(file, &born->status) || !make_path(file, born->name, path, sizeof path))
+        return true;
+    struct tail *tail = add_tail(file, log, &born->status);
+    if (!tail)
+        return true;
+    ssize_t got = open_tail(file, tail, path, &moved) ? pread(tail->descriptor, data, sizeof data, 0) : 0;
+    if (got <= 0 || is_compressed(data, (size_t)got) || has_head_of(file, tail, data, (size_t)got))
+        remove_tail(file, file->count - 1);
+    return !moved;
+}
+
+/*
+ * Finds what was called `log` since the survey before the last one and is called otherwise now. False when names changed
+ * under its hands: what was not found yet is found by the next survey.
+ */
+static bool find_between(struct feed_file *file, const char *log, uint64_t inode)
 {
     enum { BORN_MAX = 64 };
     DIR *folder = opendir(file->folder);
     struct born *found = folder ? malloc(BORN_MAX * sizeof *found) : NULL;
     size_t count = 0, entries = 0;
     const struct dirent *entry;
-    unsigned char data[FEED_HEAD_MAX];
     while (found && count < BORN_MAX && entries++ < ENTRIES_MAX && (entry = readdir(folder))) {
         char path[4096];
         if (entry->d_ino != inode && is_rotated_name(entry->d_name, log) &&
@@ -286,19 +309,13 @@ static void find_between(struct feed_file *file, const char *log, uint64_t inode
     }
     if (count > 1)
         qsort(found, count, sizeof *found, compare_born);
-    for (size_t i = 0; i < count; i++) {
-        char path[4096];
-        struct tail *tail =
-            make_path(file, found[i].name, path, sizeof path) ? add_tail(file, log, &found[i].status) : NULL;
-        if (!tail)
-            continue;
-        ssize_t got = open_tail(file, tail, path) ? pread(tail->descriptor, data, sizeof data, 0) : 0;
-        if (got <= 0 || is_compressed(data, (size_t)got) || has_head_of(file, tail, data, (size_t)got))
-            remove_tail(file, file->count - 1);
-    }
+    bool all = true;
+    for (size_t i = 0; i < count && all; i++)
+        all = add_between(file, log, &found[i]);
     free(found);
     if (folder)
         closedir(folder);
+    return all;
 }
 
 static void mark_seen(struct feed_file *file, const char *log)
@@ -307,19 +324,34 @@ static void mark_seen(struct feed_file *file, const char *log)
         file->tails[i]->seen |= file->tails[i]->present && (!log || strcmp(file->tails[i]->log, log) == 0);
 }
 
+static void survey_again(struct feed_file *file)
+{
+    file->changed = true;
+    feed_wake(file->feed);
+}
+
 /* A file that `name` leads to and that is not known. */
 static void add_new(struct feed_file *file, const char *name, const char *path, const struct stat *status)
 {
-    if (file->surveyed && file->count < FILES_MAX)
-        find_between(file, name, status->st_ino);
+    if (file->surveyed && file->count < FILES_MAX && !find_between(file, name, status->st_ino)) {
+        survey_again(file);
+        return;
+    }
     struct tail *tail = add_tail(file, name, status);
     if (!tail)
         return;
     tail->present = tail->seen = true;
     if (!file->surveyed)
         tail->offset = tail->size = (uint64_t)status->st_size;
-    if (!open_tail(file, tail, path))
+    bool moved = false;
+    if (!open_tail(file, tail, path, &moved)) {
+        /* Rotated since it was looked at: it must not be known, so that it is found under its other name. */
+        if (moved) {
+            remove_tail(file, file->count - 1);
+            survey_again(file);
+        }
         return;
+    }
     if (file->pattern && is_no_log(file, tail)) {
         ignore(file, tail);
         remove_tail(file, file->count - 1);
@@ -352,7 +384,7 @@ static void consider(struct feed_file *file, const char *name)
     } else if (tail) {
         tail->present = tail->seen = true;
         if (tail->descriptor < 0)
-            open_tail(file, tail, path);
+            open_tail(file, tail, path, NULL);
     }
 }
 
@@ -588,7 +620,7 @@ static void go_on(struct feed_file *file, const struct feed_position *position)
         tail->skipping = position->skipping;
         tail->head = position->head;
         tail->present = true;
-        open_tail(file, tail, path);
+        open_tail(file, tail, path, NULL);
         break;
     }
     if (folder)

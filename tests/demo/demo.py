@@ -1,4 +1,5 @@
-"""The demonstration: builds fedwarden, starts partners, breaks and repairs four things, and shows the notifications."""
+"""The demonstration: builds fedwarden, starts partners and an edge, breaks and repairs four things, misuses the edge in
+three ways, and shows the notifications."""
 import argparse
 import os
 import pathlib
@@ -137,6 +138,7 @@ def start(scene, screen):
         "kamailio": "SIP proxy of contoso, found by SRV; mutual TLS",
         "nginx": "web server of fabrikam",
         "s_server": "TLS server of woodgrove, mutual TLS",
+        "edge": "our own SIP proxy, whose log is read",
         "snmptrapd": "receiver of notifications",
         "fedwarden": "watches the three, every second; serves SNMP by itself",
     }
@@ -151,11 +153,15 @@ def show_notification(screen, notification, when):
     def value(name):
         return notification.get("fedwAlarm" + name, "?")
     screen.line(f"    {when:10}{screen.red(notification.type)}, received by snmptrapd")
-    screen.item("partner", value("PartnerName"))
+    screen.item("partner", value("PartnerName") or "none that is known")
     screen.item("reason", f"{value('Reason')}, {value('Severity')}, {value('WindowCount')} times within "
                           f"{value('WindowSeconds')} s")
-    address = "" if value("AddressType") == "unknown" else f", {value('Address')} port {value('Port')}"
-    screen.item("target", value("Target") + address)
+    target = value("Target")
+    if value("AddressType") != "unknown" and value("Address") != target:
+        target += f", {value('Address')}"
+    if value("Port") != "0":
+        target += f" port {value('Port')}"
+    screen.item("target", target)
     for label in ("Detail", "Cause", "Resolution"):
         screen.item(label.lower(), value(label))
 
@@ -164,11 +170,11 @@ def about(thing, notification, ending):
     return notification.type.endswith(ending) and notification.get("fedwAlarmPartnerName") == thing.partner
 
 
-def play(scene, screen, number, thing):
+def play(scene, screen, number, thing, labels=("broken", "repaired")):
     """Breaks and repairs one thing. Returns a row of the summary and whether all was as it must be."""
     screen.head(f"{number}  {thing.title}")
     seen = len(scene.snmptrapd.read())
-    screen.step("broken", scene.do("break", thing.name))
+    screen.step(labels[0], scene.do("break", thing.name))
     began = time.monotonic()
     raised = scene.snmptrapd.wait(lambda n: about(thing, n, "Raised"), PATIENCE, seen)
     row = [thing.title, "nothing", "-", "-", "FAILED"]
@@ -181,7 +187,7 @@ def play(scene, screen, number, thing):
             screen.line()
     else:
         screen.say(screen.red(f"No notification within {PATIENCE} s."))
-    screen.step("repaired", scene.do("repair", thing.name))
+    screen.step(labels[1], scene.do("repair", thing.name))
     if not raised:
         return row, False
     began = time.monotonic()
@@ -215,16 +221,18 @@ def demonstrate(scene, screen):
                ["PartnerName", "Kind", "Target", "Port", "Health", "TlsVersion"])
     show_table(scene, screen, "fedwCertificateTable", ["PartnerName", "Depth", "Subject", "SecondsLeft"])
     rows, good = [], True
-    for number, thing in enumerate(partners.BREAKS, 1):
-        row, right = play(scene, screen, number, thing)
+    for number, thing in enumerate(partners.BREAKS + partners.ATTACKS, 1):
+        labels = ("attack", "over") if thing in partners.ATTACKS else ("broken", "repaired")
+        row, right = play(scene, screen, number, thing, labels)
         rows.append(row)
         if not right:
             good = False
             show_log(scene, screen, thing)
     screen.head("What was counted")
     show_table(scene, screen, "fedwPartnerReasonTable", ["PartnerName", "Name", "Count", "LastAgeSeconds"])
+    show_table(scene, screen, "fedwEventTable", ["Name", "Count"])
     screen.head("Summary")
-    screen.table([["broken", "reported reason", "raised after", "cleared after", ""]] + rows, paint=screen.health)
+    screen.table([["what happened", "reported reason", "raised after", "cleared after", ""]] + rows, paint=screen.health)
     return good
 
 
@@ -236,6 +244,7 @@ def keep(scene, screen):
                          encoding="utf-8")
     play_file.chmod(0o700)
     names = "|".join(thing.name for thing in partners.BREAKS)
+    attacks = "|".join(thing.name for thing in partners.ATTACKS)
     mibs = ":".join(map(str, lab.MIB_FOLDERS))
     screen.head("It stays up")
     for label, text in (
@@ -247,6 +256,7 @@ def keep(scene, screen):
             ("watch", f"{play_file} watch            notifications as they come, until Ctrl-C"),
             ("break", f"{play_file} break {names}"),
             ("repair", f"{play_file} repair {names}"),
+            ("attack", f"{play_file} break {attacks}"),
             ("files", f"{scene.folder}: a folder per server with its configuration and log"),
             ("end", f"{play_file} end              ends all servers and removes the folder")):
         screen.line(f"    {label:8}{text}")
@@ -270,7 +280,7 @@ def watch(scene, screen):
 def go_on(arguments, screen):
     """The words behind --folder, of a demonstration that was kept."""
     folder = pathlib.Path(arguments.folder)
-    scene = partners.Partners(folder, folder / "build" / "fedwarden")
+    scene = partners.Partners(folder, folder / "build" / "fedwarden", with_edge=True)
     if arguments.verb == "end":
         scene.remove()
         screen.line("All servers have ended; the folder is removed.")
@@ -286,12 +296,13 @@ def run(arguments, screen):
     scene = None
     kept = False
     try:
-        screen.line(screen.bold("fedwarden, demonstrated: real servers on loopback; four things break and are repaired"))
+        screen.line(screen.bold("fedwarden, demonstrated: real servers on loopback; four things break and are repaired, "
+                                "and our edge is attacked"))
         screen.line(screen.dim(f"everything is in {folder} and goes away at the end"
                                if not arguments.keep else f"everything is in {folder}"))
         screen.line()
         program = build(folder, screen)
-        scene = partners.Partners(folder, program)
+        scene = partners.Partners(folder, program, with_edge=True)
         start(scene, screen)
         good = demonstrate(scene, screen)
         if arguments.keep:
@@ -314,14 +325,15 @@ def parse():
         parser.add_argument("--folder", required=True, help=argparse.SUPPRESS)
         verbs = parser.add_subparsers(dest="verb", required=True, metavar="what to do")
         for verb, text in (("break", "break one thing"), ("repair", "mend it")):
-            verbs.add_parser(verb, help=text).add_argument("what", choices=[thing.name for thing in partners.BREAKS])
+            verbs.add_parser(verb, help=text).add_argument("what", choices=[
+                thing.name for thing in partners.BREAKS + (partners.ATTACKS if verb == "break" else ())])
         verbs.add_parser("watch", help="show notifications as they come")
         verbs.add_parser("end", help="end all servers and remove the folder")
     else:
         parser = argparse.ArgumentParser(
             prog="demo", description="Builds fedwarden, starts real partners on loopback (a DNS server, a SIP proxy, a "
-            "web server, a TLS server that demands certificates), breaks and repairs four things, and shows what "
-            "fedwarden notifies. Nothing is left behind. Ends with 0 when all was reported rightly and cleared.")
+            "web server, a TLS server that demands certificates) and an edge, breaks and repairs four things, misuses "
+            "the edge in three ways, and shows what fedwarden notifies. Nothing is left behind. Ends with 0 when all was reported rightly and cleared.")
         parser.add_argument("--keep", action="store_true",
                             help="leave everything up, and say how to look, break, repair and end")
         parser.set_defaults(folder=None)

@@ -1,4 +1,4 @@
-"""The partners of the demonstration, and the four things that break.
+"""The partners of the demonstration and its own edge, the four things that break, and the three that others do to us.
 
 One object per folder; another one made for the same folder goes on with the servers that run there.
 """
@@ -11,6 +11,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "system"))
 import lab  # noqa: E402
+import lab_sip  # noqa: E402
 import pki  # noqa: E402
 
 ADDRESS = "127.0.0.1"
@@ -20,6 +21,11 @@ NAMES = {
     "fabrikam": ["DNS:fabrikam.example"],
     "woodgrove": ["DNS:edge.woodgrove.example"],
 }
+DOMAIN = "edge.example"  # ours
+PARTNER = "127.0.0.5"  # from where contoso comes to our edge
+GUESSER = "127.0.0.40"
+STRANGER = "127.0.0.77"
+ATTEMPTS = 6
 LIFE_LEFT = 2  # seconds until the certificate ends that the SIP proxy gets
 
 
@@ -41,6 +47,13 @@ BREAKS = (
     Break("port", "A port is closed", "woodgrove", "tcpRefused", "s_server"),
 )
 
+# What others do to the edge. The partner is "" where it is nobody known.
+ATTACKS = (
+    Break("passwords", "Passwords are guessed", "", "authBadCredentials", "edge"),
+    Break("users", "A partner writes to nobody", "contoso", "domUserUnknown", "edge"),
+    Break("client", "A client certificate is bad", "", "tlsUntrustedRoot", "edge"),
+)
+
 CONFIGURATION = """# fedwarden of the demonstration: everything is quick here, so that you need not wait.
 log_level = "info";
 agent = {{
@@ -58,14 +71,21 @@ thresholds = {{
     tlsOutgoing = {{ count = 2; window = 60; clear = 2; }};
     connection = {{ count = 2; window = 60; clear = 2; }};
     dns = {{ count = 2; window = 60; clear = 2; }};
+    authSource = {{ count = 5; window = 4; clear = 0; }};
+    domainPartner = {{ count = 5; window = 4; clear = 0; }};
+    invalidCert = {{ count = 5; window = 4; clear = 0; }};
 }};
-partners = (
-    {{ name = "contoso"; domain = "contoso.example"; protocol = "sip"; contact = "sip@contoso.example"; }},
+{edge_conf}partners = (
+    {{ name = "contoso"; domain = "contoso.example"; protocol = "sip"; contact = "sip@contoso.example";
+      networks = ( "{partner}" ); }},
     {{ name = "fabrikam"; domain = "fabrikam.example"; protocol = "https"; port = {web};
       contact = "web@fabrikam.example"; }},
     {{ name = "woodgrove"; domain = "woodgrove.example"; protocol = "tls"; host = "edge.woodgrove.example";
       port = {mutual}; contact = "edge@woodgrove.example"; }}{more}
 );
+"""
+EDGE = """edge = {{ domains = ( "{domain}" ); ports = ( {edge}, {edge_lenient} ); }};
+feeds = ( {{ name = "edge"; preset = "{presets}/kamailio.conf"; file = "{folder}/edge/log"; }} );
 """
 STANDALONE = """mode = "standalone";
     listen = "udp:{address}:{snmp}";
@@ -77,13 +97,15 @@ SUBAGENT = """mode = "subagent";
 
 class Partners(lab.Lab):
     """Knot with three zones, Kamailio, nginx, OpenSSL's server, snmptrapd, and fedwarden watching them; with SUBAGENT
-    an snmpd between the last two."""
+    an snmpd between the last two. with_edge: also an edge of ours, another Kamailio, whose log is read."""
 
-    def __init__(self, folder, program, agent=STANDALONE):
+    def __init__(self, folder, program, agent=STANDALONE, with_edge=False):
         super().__init__(folder)
         self.agent = agent
+        self.with_edge = with_edge
         self.ports = self._remembered("ports.json", lambda: {
-            name: lab.free_port() for name in ("dns", "sip", "web", "mutual", "traps", "snmp")})
+            name: lab.free_port() for name in (
+                "dns", "sip", "web", "mutual", "traps", "snmp", "edge", "edge_lenient", "edge_sip")})
         self.root = self._authority("root", lambda: pki.root("Federation Root"))
         self.issuer = self._authority("issuer", lambda: pki.intermediate(self.root, "Federation Issuing CA"), self.root)
         self.strange_root = self._authority("strange-root", lambda: pki.root("Unheard-of Root"))
@@ -137,6 +159,9 @@ class Partners(lab.Lab):
         self.nginx = self.add(lab.Nginx(self.folder, "nginx", ADDRESS, ports["web"], self._files("fabrikam")))
         self.s_server = self.add(lab.MutualTls(self.folder, "s_server", ADDRESS, ports["mutual"],
                                                self._files("woodgrove"), roots))
+        if self.with_edge:
+            self.edge = self.add(lab_sip.SipEdge(self.folder, "edge", ADDRESS, ports["edge"], ports["edge_lenient"],
+                                                 ports["edge_sip"], self._files("edge"), roots, DOMAIN))
         self.snmptrapd = self.add(lab.SnmpTrapd(self.folder, "snmptrapd", ADDRESS, ports["traps"]))
         if self.agent == SUBAGENT:
             self.snmpd = self.add(lab.Snmpd(self.folder, "snmpd", ADDRESS, ports["snmp"], ports["traps"]))
@@ -145,8 +170,10 @@ class Partners(lab.Lab):
 
     def configuration(self, more=""):
         """The text of fedwarden.conf; `more`: groups of further partners, each with a comma before it."""
-        values = {"address": ADDRESS, "folder": self.folder, **self.ports}
-        return CONFIGURATION.format(agent=self.agent.format(**values), more=more, **values)
+        values = {"address": ADDRESS, "folder": self.folder, "domain": DOMAIN, "partner": PARTNER,
+                  "presets": lab.REPOSITORY / "conf" / "presets", **self.ports}
+        return CONFIGURATION.format(agent=self.agent.format(**values), more=more,
+                                    edge_conf=EDGE.format(**values) if self.with_edge else "", **values)
 
     def remove(self):
         self.stop()
@@ -194,6 +221,35 @@ class Partners(lab.Lab):
     def repair_port(self):
         self.s_server.start()
         return "The server is started again."
+
+    # What others do to our edge
+
+    def break_passwords(self):
+        with lab_sip.SipClient(GUESSER, self.edge) as client:
+            for number in range(ATTEMPTS):
+                client.register("alice", f"guess {number}")
+        return f"{GUESSER} tries {ATTEMPTS} passwords of alice@{DOMAIN}; our Kamailio refuses and logs it."
+
+    def repair_passwords(self):
+        return "Whoever it was gives up; a window without failures clears the alarm."
+
+    def break_users(self):
+        with lab_sip.SipClient(PARTNER, self.edge) as client:
+            for number in range(ATTEMPTS):
+                client.message("sip:carol@contoso.example", f"sip:nobody{number}@{DOMAIN}")
+        return f"{PARTNER}, of contoso, sends messages to {ATTEMPTS} users that {DOMAIN} does not have."
+
+    def repair_users(self):
+        return "Contoso has cleaned its contact lists."
+
+    def break_client(self):
+        files = pki.write(self.folder, "stranger", pki.leaf(pki.root("Tailspin-CA"), ["DNS:sip.tailspin.example"]))
+        for _ in range(ATTEMPTS):
+            lab_sip.show_certificate(self.edge, self.ports["edge_lenient"], STRANGER, files)
+        return f"{STRANGER} comes {ATTEMPTS} times with a certificate of \"Tailspin-CA\", which our edge does not trust."
+
+    def repair_client(self):
+        return "It comes no more."
 
     def do(self, verb, what):
         return getattr(self, f"{verb}_{what}")()

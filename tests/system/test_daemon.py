@@ -3,11 +3,9 @@ through an snmpd. Everything runs in a network namespace of its own."""
 import os
 import pathlib
 import re
-import shutil
 import signal
 import socket
 import sys
-import tempfile
 import time
 
 import pytest
@@ -15,7 +13,6 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "demo"))
 import partners  # noqa: E402
 from partners import lab  # noqa: E402
-import lab_dns  # noqa: E402
 import pki  # noqa: E402
 
 PROGRAM = pathlib.Path(os.environ.get("FEDWARDEN_BUILD", lab.REPOSITORY / "build")) / "fedwarden"
@@ -25,17 +22,7 @@ TAILSPIN = """,
     { name = "tailspin"; domain = "fabrikam.example"; protocol = "https"; port = %d; }"""
 
 
-@pytest.fixture(scope="module", autouse=True)
-def network():
-    with lab_dns.private_network():
-        yield
-
-
-@pytest.fixture
-def folder():
-    path = pathlib.Path(tempfile.mkdtemp(prefix="fedwarden-"))
-    yield path
-    shutil.rmtree(path)
+pytestmark = pytest.mark.usefixtures("loopback")
 
 
 @pytest.fixture

@@ -2,16 +2,13 @@
 done to the log or to the daemon meanwhile. Everything runs in a network namespace of its own."""
 import os
 import pathlib
-import shutil
 import subprocess
-import tempfile
 import threading
 import time
 
 import pytest
 
 import lab
-import lab_dns
 
 PROGRAM = pathlib.Path(os.environ.get("FEDWARDEN_BUILD", lab.REPOSITORY / "build")) / "fedwarden"
 JOURNAL_REMOTE = pathlib.Path("/usr/lib/systemd/systemd-journal-remote")
@@ -99,17 +96,7 @@ def write(path, lines):
         log.writelines(lines)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def network():
-    with lab_dns.private_network():
-        yield
-
-
-@pytest.fixture
-def folder():
-    path = pathlib.Path(tempfile.mkdtemp(prefix="fedwarden-"))
-    yield path
-    shutil.rmtree(path)
+pytestmark = pytest.mark.usefixtures("loopback")
 
 
 def test_lines_are_counted_notified_and_cleared(folder):

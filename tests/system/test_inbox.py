@@ -17,7 +17,6 @@ import tempfile
 import pytest
 
 import lab
-import lab_dns
 import pki
 
 PROGRAM = pathlib.Path(os.environ.get("FEDWARDEN_BUILD", lab.REPOSITORY / "build")) / "fedwarden"
@@ -35,10 +34,7 @@ partners = ( {{ name = "contoso"; domain = "contoso.example"; enabled = {enabled
 """
 
 
-@pytest.fixture(scope="module", autouse=True)
-def network():
-    with lab_dns.private_network():
-        yield
+pytestmark = pytest.mark.usefixtures("loopback")
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ import time
 import pytest
 
 import lab
-import lab_dns
 import pki
 
 BUILD = pathlib.Path(os.environ.get("FEDWARDEN_BUILD", lab.REPOSITORY / "build"))
@@ -36,10 +35,7 @@ listen: {{ enabled = true; address = ( "127.0.0.1:{port}", "[::1]:{port}" ); cer
 """
 
 
-@pytest.fixture(scope="module", autouse=True)
-def network():
-    with lab_dns.private_network():
-        yield
+pytestmark = pytest.mark.usefixtures("loopback")
 
 
 class Pki:

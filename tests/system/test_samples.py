@@ -3,13 +3,10 @@ that with their labels) is what the daemon counts, event by event, over SNMP. Sk
 import collections
 import os
 import pathlib
-import shutil
-import tempfile
 
 import pytest
 
 import lab
-import lab_dns
 import test_match
 from test_feeds import ADDRESS, FAR, Daemon
 
@@ -28,10 +25,7 @@ feeds = ( {feeds} );
 FEED = '{{ name = "{name}"; preset = "{preset}"; file = "{folder}/{name}"; }}'
 
 
-@pytest.fixture(scope="module", autouse=True)
-def network():
-    with lab_dns.private_network():
-        yield
+pytestmark = pytest.mark.usefixtures("loopback")
 
 
 class Edge(lab.Lab):
@@ -47,13 +41,6 @@ class Edge(lab.Lab):
 
     def get(self, name):
         return int(lab.snmp(self.folder, "snmpget", ADDRESS, self.snmp, f"FEDWARDEN-MIB::{name}", options=("-OQUve",)))
-
-
-@pytest.fixture
-def folder():
-    path = pathlib.Path(tempfile.mkdtemp(prefix="fedwarden-"))
-    yield path
-    shutil.rmtree(path)
 
 
 def samples_of(versions):

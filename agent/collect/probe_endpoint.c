@@ -360,6 +360,15 @@ static bool watch(struct endpoint *endpoint)
     return true;
 }
 
+/* The stage behind the connection. */
+static void enter_first(struct endpoint *endpoint)
+{
+    if (starttls_kind(endpoint->probe->partner))
+        enter(endpoint, STAGE_STARTTLS, budget(endpoint)->starttls);
+    else
+        enter(endpoint, STAGE_TLS, budget(endpoint)->tls);
+}
+
 static void connected(struct endpoint *endpoint)
 {
     enum proto_kind kind = starttls_kind(endpoint->probe->partner);
@@ -369,7 +378,7 @@ static void connected(struct endpoint *endpoint)
         start_tls(endpoint);
         return;
     }
-    enter(endpoint, STAGE_STARTTLS, budget(endpoint)->starttls);
+    enter_first(endpoint);
     endpoint->proto = malloc(sizeof *endpoint->proto);
     if (!endpoint->proto)
         abort();
@@ -512,6 +521,9 @@ static void step_connect(struct endpoint *endpoint, uint32_t events)
     if (events & (EPOLLERR | EPOLLHUP)) {
         if (getsockopt(endpoint->descriptor, SOL_SOCKET, SO_ERROR, &error, &length) != 0)
             error = errno;
+        /* Resetting needs a connection: what refuses one is ECONNREFUSED. Both may have come before we looked. */
+        if (error == ECONNRESET || error == EPIPE)
+            enter_first(endpoint);
         if (error) {
             connect_failed(endpoint, error);
             return;

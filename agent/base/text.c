@@ -53,21 +53,20 @@ static bool is_control(uint32_t point)
            (point >= 0x202a && point <= 0x202e) || (point >= 0x2066 && point <= 0x2069);
 }
 
-/* Takes a character that was cut in two off the end of out[0..length). */
-static size_t trim_partial(char *out, size_t length)
+/* Takes what is left of characters that were cut in two out of out[0..length); returns the octets that remain. */
+static size_t drop_partial(char *out, size_t length)
 {
-    size_t start = length;
-    while (start > 0 && length - start < 3 && ((unsigned char)out[start - 1] & 0xc0) == 0x80)
-        start--;
-    if (start == 0)
-        return length;
-    unsigned char lead = (unsigned char)out[start - 1];
-    size_t need = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc0 ? 2 : 1;
-    if (need > length - (start - 1)) {
-        length = start - 1;
-        out[length] = '\0';
+    size_t kept = 0;
+    for (size_t at = 0; at < length;) {
+        uint32_t point;
+        size_t octets = utf8_character((const unsigned char *)out + at, length - at, &point);
+        if (octets && kept != at)
+            memmove(out + kept, out + at, octets);
+        kept += octets;
+        at += octets ? octets : 1;
     }
-    return length;
+    out[kept] = '\0';
+    return kept;
 }
 
 size_t text_copy(char *out, size_t size, const char *text)
@@ -81,7 +80,7 @@ size_t text_copy(char *out, size_t size, const char *text)
     }
     memcpy(out, text, size - 1);
     out[size - 1] = '\0';
-    return trim_partial(out, size - 1);
+    return drop_partial(out, size - 1);
 }
 
 __attribute__((format(printf, 3, 0)))
@@ -94,7 +93,7 @@ static size_t format_at(char *out, size_t size, const char *format, va_list argu
         out[0] = '\0';
         return 0;
     }
-    return (size_t)length < size ? (size_t)length : trim_partial(out, size - 1);
+    return drop_partial(out, (size_t)length < size ? (size_t)length : size - 1);
 }
 
 size_t text_format(char *out, size_t size, const char *format, ...)

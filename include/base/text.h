@@ -12,7 +12,10 @@
  */
 size_t text_copy(char *out, size_t size, const char *text);
 
-/* text_format(out, size, format, ...): as snprintf, but cut on the boundary of a character; returns octets written. */
+/*
+ * text_format(out, size, format, ...): as snprintf, but cut on the boundary of a character, at the end and where a
+ * precision such as %.20s cuts; octets that are not UTF-8 are left out. Returns octets written.
+ */
 size_t text_format(char *out, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* text_append(out, size, format, ...): the same behind what `out` already holds. Returns the octets now in `out`. */

@@ -17,6 +17,18 @@ Test(text, copy_cuts_on_a_character)
     cr_assert_str_eq(out, "a\xf0\x9f\x98\x80");
 }
 
+Test(text, a_precision_cuts_on_a_character)
+{
+    char out[32];
+    cr_assert_eq(text_format(out, sizeof out, "<%.4s>", "abc\xd0\xaf"), 5);
+    cr_assert_str_eq(out, "<abc>");
+    cr_assert_eq(text_format(out, sizeof out, "<%.5s>%.1s", "abc\xd0\xaf", "\xe2\x82\xac"), 7);
+    cr_assert_str_eq(out, "<abc\xd0\xaf>");
+    text_copy(out, sizeof out, "x");
+    cr_assert_eq(text_append(out, sizeof out, "%.2s.", "\xe2\x82\xac"), 2);
+    cr_assert_str_eq(out, "x.");
+}
+
 Test(text, format_and_append)
 {
     char out[8];

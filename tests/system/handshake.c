@@ -5,9 +5,12 @@
  *
  * Several targets are visited one after another with the same trust profile, one line each. "-" is an empty sni.
  *   --ca FILE  --ca-dir DIR  --crl FILE  --cert FILE  --key FILE  --min 1.2|1.3  --pin HEX
- *   --identity host|sip|xmpp  --alpn NAME  --expiry DAYS  --timeout MS  --after MS  --spoken
+ *   --identity host|sip|xmpp|any  --alpn NAME  --expiry DAYS  --timeout MS  --after MS  --spoken
+ *   --at SECONDS  chains are verified as of that time (Unix)
  *   --say TEXT  sends TEXT once the session is open and reads the answer
  *   --self-test runs the start-up self-test instead
+ *   --cases     each line of standard input is one case with a trust profile of its own, its words parted by tabs ("-"
+ *               is none): CA file, CRL file, time, identity, address, port, sni, verify-name
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -24,11 +27,12 @@
 
 #include "base/clock.h"
 #include "base/text.h"
-#include "collect/tls.h"
+#include "collect/tls_internal.h"
 
 struct options {
     struct conf_trust conf;
     struct tls_target target;
+    time_t at; /* 0 now */
     int timeout, after; /* milliseconds */
     const char *say;
 };
@@ -139,6 +143,19 @@ static void print_result(const struct tls_result *result, enum tls_phase phase)
     json_decref(all);
 }
 
+static struct tls_trust *load_trust(const struct options *options)
+{
+    char error[512];
+    struct tls_trust *trust = tls_trust_new(&options->conf, error, sizeof error);
+    if (!trust)
+        abort();
+    if (error[0])
+        fprintf(stderr, "handshake: %s\n", error);
+    if (options->at)
+        X509_VERIFY_PARAM_set_time(SSL_CTX_get0_param(trust->context), options->at);
+    return trust;
+}
+
 static void visit(struct tls_trust *trust, char **words, struct options *options)
 {
     options->target.sni = strcmp(words[2], "-") == 0 ? "" : words[2];
@@ -173,7 +190,33 @@ static enum tls_identity identity(const char *word)
 {
     return strcmp(word, "sip") == 0    ? TLS_IDENTITY_SIP
            : strcmp(word, "xmpp") == 0 ? TLS_IDENTITY_XMPP
+           : strcmp(word, "any") == 0  ? TLS_IDENTITY_ANY
                                        : TLS_IDENTITY_HOST;
+}
+
+static int run_cases(struct options *options)
+{
+    enum { CA_FILE, CRL_FILE, AT, IDENTITY, WORDS, ALL = WORDS + 4 };
+    char line[4096], *words[ALL];
+    while (fgets(line, sizeof line, stdin)) {
+        char *rest = line;
+        line[strcspn(line, "\n")] = '\0';
+        for (int i = 0; i < ALL; i++) {
+            words[i] = strsep(&rest, "\t");
+            if (!words[i]) {
+                fprintf(stderr, "handshake: a case has fewer than %d words\n", ALL);
+                return 2;
+            }
+        }
+        options->conf.ca_file = words[CA_FILE];
+        options->conf.crl_file = strcmp(words[CRL_FILE], "-") == 0 ? "" : words[CRL_FILE];
+        options->at = strtol(words[AT], NULL, 10);
+        options->target.identity = identity(words[IDENTITY]);
+        struct tls_trust *trust = load_trust(options);
+        visit(trust, words + WORDS, options);
+        tls_trust_free(trust);
+    }
+    return 0;
 }
 
 static int self_test(void)
@@ -189,13 +232,14 @@ static int self_test(void)
 
 int main(int argc, char **argv)
 {
-    enum { CA = 256, CA_DIR, CRL, CERT, KEY, MIN, PIN, IDENTITY, ALPN, EXPIRY, TIMEOUT, AFTER, SPOKEN, SAY, SELF_TEST };
+    enum { CA = 256, CA_DIR, CRL, CERT, KEY, MIN, PIN, IDENTITY, ALPN, EXPIRY, TIMEOUT, AFTER, SPOKEN, SAY, SELF_TEST, AT, CASES };
     static const struct option names[] = {
         {"ca", 1, NULL, CA},         {"ca-dir", 1, NULL, CA_DIR},     {"crl", 1, NULL, CRL},
         {"cert", 1, NULL, CERT},     {"key", 1, NULL, KEY},           {"min", 1, NULL, MIN},
         {"pin", 1, NULL, PIN},       {"identity", 1, NULL, IDENTITY}, {"alpn", 1, NULL, ALPN},
         {"expiry", 1, NULL, EXPIRY}, {"timeout", 1, NULL, TIMEOUT},   {"after", 1, NULL, AFTER},
         {"spoken", 0, NULL, SPOKEN}, {"say", 1, NULL, SAY},           {"self-test", 0, NULL, SELF_TEST},
+        {"at", 1, NULL, AT},         {"cases", 0, NULL, CASES},
         {NULL, 0, NULL, 0},
     };
     struct options options = {
@@ -257,6 +301,11 @@ int main(int argc, char **argv)
             break;
         case SELF_TEST:
             return self_test();
+        case AT:
+            options.at = strtol(optarg, NULL, 10);
+            break;
+        case CASES:
+            return run_cases(&options);
         default:
             return 2;
         }
@@ -265,12 +314,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: handshake [options] address port sni verify-name ...\n");
         return 2;
     }
-    char error[512];
-    struct tls_trust *trust = tls_trust_new(&options.conf, error, sizeof error);
-    if (!trust)
-        abort();
-    if (error[0])
-        fprintf(stderr, "handshake: %s\n", error);
+    struct tls_trust *trust = load_trust(&options);
     for (int i = optind; i < argc; i += 4)
         visit(trust, argv + i, &options);
     tls_trust_free(trust);

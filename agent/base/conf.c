@@ -342,6 +342,10 @@ static void read_partners(struct conf_reader *reader, const struct conf_row *row
         conf_rows_read(reader, conf_partner_rows, conf_partner_row_count, group, &conf->partners[i]);
         if (config_setting_is_group(group))
             conf_partner_complete(reader, &conf->partners[i], group);
+        if (conf->partners[i].enabled && !conf_shard_holds(&conf->shard, conf->partners[i].name)) {
+            conf->partners[i].enabled = false;
+            conf->partners[i].elsewhere = true;
+        }
     }
     order_partners(reader, setting);
     (void)row;
@@ -425,6 +429,7 @@ static const struct conf_row root_rows[] = {
     {"log_level", conf_read_word, MEMBER(conf, log_level), 1, 64, LOG_LEVEL_NOTICE, NULL, level_words, false},
     {"agent", read_agent, MEMBER(conf, agent), 0, 0, 0, NULL, NULL, false},
     {"collectors", read_collectors, MEMBER(conf, collectors), 0, 0, 0, NULL, NULL, false},
+    {"shard", conf_read_shard, MEMBER(conf, shard), 0, 400, 0, NULL, NULL, false},
     {"trusts", read_trusts, MEMBER(conf, trusts), 0, 0, 0, NULL, NULL, false},
     {"resolvers", read_resolvers, MEMBER(conf, resolvers), 0, 0, 0, NULL, NULL, false},
     {"defaults", read_defaults, MEMBER(conf, partners), 0, 0, 0, NULL, NULL, false},
@@ -465,6 +470,7 @@ static struct conf *begin(struct conf_reader *reader, const char *path, const st
     reader->trust_names = allocate(1, sizeof *reader->trust_names);
     reader->trust_names[0] = conf->trusts[0].name;
     conf->path = conf_string(reader->blocks, path);
+    conf->shard.text = "";
     conf->loaded = clock_wall();
     return conf;
 }

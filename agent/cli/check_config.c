@@ -68,11 +68,15 @@ static const char *plural(size_t count)
 
 static void print_summary(const struct conf *conf)
 {
-    size_t enabled = 0;
-    for (size_t i = 0; i < conf->partner_count; i++)
+    size_t enabled = 0, elsewhere = 0;
+    for (size_t i = 0; i < conf->partner_count; i++) {
         enabled += conf->partners[i].enabled;
-    printf("%s: ok, %zu partner%s (%zu enabled), %zu trust profile%s, ", conf->path, conf->partner_count,
-           plural(conf->partner_count), enabled, conf->trust_count, plural(conf->trust_count));
+        elsewhere += conf->partners[i].elsewhere;
+    }
+    printf("%s: ok, %zu partner%s (%zu enabled", conf->path, conf->partner_count, plural(conf->partner_count), enabled);
+    if (conf->shard.count)
+        printf(", %zu in other shares than %s", elsewhere, conf->shard.text);
+    printf("), %zu trust profile%s, ", conf->trust_count, plural(conf->trust_count));
     if (conf->feed_count)
         printf("%zu feed%s, ", conf->feed_count, plural(conf->feed_count));
     if (conf->resolver_count)

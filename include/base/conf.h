@@ -93,7 +93,8 @@ struct conf_partner {
     size_t network_count;
     struct conf_network *networks; /* from which it connects to us, besides the addresses of its own records */
     const char *contact;
-    bool enabled;
+    bool enabled;   /* configured so, and in the share of this agent */
+    bool elsewhere; /* it would be enabled, but another agent's share holds it */
     enum conf_families families;
     uint32_t expiry_days; /* a certificate that ends within this many days is tlsExpiringSoon; 0 off */
     struct conf_threshold thresholds[EVENT_COUNT]; /* indexed by enum event: defaults, event, partner merged */
@@ -203,12 +204,22 @@ struct conf_listen {
     uint32_t bytes_max;               /* octets that one connection may send */
 };
 
+#define CONF_SHARDS_MAX 64
+
+/* The share of the partners that this agent probes, where several have the same file. */
+struct conf_shard {
+    const char *text; /* as configured; "" all of them */
+    unsigned count;   /* shares in all; 0: this agent probes all partners */
+    uint64_t mine;    /* bit i: share i + 1 is ours */
+};
+
 struct conf {
     const char *path; /* of the file; "" when made without one */
     int64_t loaded;   /* wall microseconds */
     enum log_level log_level;
     struct conf_agent agent;
     struct conf_collectors collectors;
+    struct conf_shard shard;
     size_t trust_count;
     struct conf_trust *trusts; /* at least one: "system" when none is configured */
     size_t resolver_count;
@@ -281,6 +292,13 @@ bool network_holds(const struct conf_network *network, const struct address *add
  * installation, or FEDWARDEN_PRESETS of the environment. Any thread.
  */
 const char *conf_presets_dir(void);
+
+/*
+ * conf_shard_of(name, count): the share, 1 to `count`, that a partner of that name is in; the same for ever and on every
+ * machine. conf_shard_holds(shard, name): whether it is one of ours. Any thread.
+ */
+unsigned conf_shard_of(const char *name, unsigned count);
+bool conf_shard_holds(const struct conf_shard *shard, const char *name);
 
 /* conf_partner_find(conf, name): position in conf->partners, or -1. */
 long conf_partner_find(const struct conf *conf, const char *name);

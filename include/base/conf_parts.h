@@ -11,6 +11,7 @@
  *   conf_inbox.c    those of what is pushed: a socket, its permissions, a folder that is written
  *   conf_listen.c   the settings of the mutual-TLS acceptor
  *   conf_partner.c  what follows from several settings of a partner
+ *   conf_shard.c    which agent probes a partner
  *   conf_who.c      whose a domain and an address are
  *   conf.c          the sections of the file, in order
  */
@@ -151,6 +152,9 @@ extern const size_t conf_partner_row_count, conf_partner_shared;
  * `group` is NULL for a partner that is made without a file.
  */
 void conf_partner_complete(struct conf_reader *reader, struct conf_partner *partner, const config_setting_t *group);
+
+/* The setting `shard`. */
+conf_read conf_read_shard;
 
 /* The group `listen`: its reader, into the struct conf, and its initial values. */
 conf_read conf_read_listen;

@@ -79,9 +79,10 @@ static void tell(struct ledger *ledger, struct ledger_alarm *alarm, enum transit
     alarm->told_reason = alarm->reason;
     alarm->told_severity = alarm->severity;
     alarm->told_run = run;
+    alarm->told_sequence = ++ledger->sequence;
     ledger->alarms_changed_wall = wall;
     ledger->alarms_changed_run = run;
-    struct transition transition = {.kind = kind, .sequence = ++ledger->sequence, .wall = wall, .alarm = *alarm};
+    struct transition transition = {.kind = kind, .sequence = ledger->sequence, .wall = wall, .alarm = *alarm};
     transition.alarm.cell = NULL;
     ledger->report(ledger->report_context, &transition);
 }

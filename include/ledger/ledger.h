@@ -153,6 +153,7 @@ struct ledger_alarm {
     enum reason told_reason;
     enum severity told_severity;
     int64_t told_run;
+    uint64_t told_sequence;
 };
 #define LEDGER_CHANGE_GAP (2 * CLOCK_SECOND)
 

@@ -1,0 +1,100 @@
+/*
+ * What became of a question, resolver by resolver, and the words for it. A story is that of the last try at one
+ * resolver; the detail of a failure names every resolver that was asked and what it did, because which one it was is
+ * what an operator asks first.
+ */
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "collect/dns_parts.h"
+
+struct story *dns_story(struct dns_query *query)
+{
+    return &query->stories[(query->turn - 1) % query->resolver_count];
+}
+
+void dns_story_note(struct dns_query *query, enum outcome outcome, bool tcp, int error)
+{
+    struct story *story = dns_story(query);
+    *story = (struct story){.tries = story->tries, .outcome = outcome, .tcp = tcp, .rcode = -1, .error = error};
+    if (tcp) { /* a reply was there, but only in part */
+        query->answer.reason = REASON_DNS_MALFORMED;
+        query->answer.tcp = true;
+        text_copy(query->answer.resolver, sizeof query->answer.resolver, query->resolver->text);
+    } else if (query->answer.rcode < 0 && query->answer.reason != REASON_DNS_MALFORMED) {
+        bool local = error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS;
+        query->answer.reason = local ? REASON_LOCAL_RESOURCE : REASON_DNS_TIMEOUT;
+        text_copy(query->answer.resolver, sizeof query->answer.resolver, query->resolver->text);
+    }
+}
+
+void dns_tell_question(const struct dns_answer *answer, char *out, size_t size)
+{
+    bool long_name = strlen(answer->name) > 100;
+    text_format(out, size, "%.100s%s %s: ", answer->name, long_name ? "..." : "", dns_type_name(answer->type));
+}
+
+void dns_tell_reply(struct dns_query *query)
+{
+    struct dns_answer *answer = &query->answer;
+    char detail[OBSERVATION_DETAIL];
+    if (answer->reason == REASON_NONE) {
+        answer->detail[0] = '\0';
+        return;
+    }
+    dns_tell_question(answer, detail, sizeof detail);
+    text_append(detail, sizeof detail, "%s from %s", answer->detail, answer->resolver);
+    text_copy(answer->detail, sizeof answer->detail, detail);
+}
+
+static void story_phrase(const struct story *story, char *out, size_t size)
+{
+    const char *way = story->tcp ? " by TCP, after a truncated reply by UDP," : "";
+    switch ((enum outcome)story->outcome) {
+    case OUTCOME_SILENT:
+        text_format(out, size, "no reply%s from", way);
+        break;
+    case OUTCOME_REFUSED:
+        text_format(out, size, "refused or broken off%s by", way);
+        break;
+    case OUTCOME_UNSENT:
+        text_format(out, size, "cannot send (%s) to", strerror(story->error));
+        break;
+    case OUTCOME_REPLY:
+        text_format(out, size, "%s from",
+                    story->reason == REASON_DNS_MALFORMED && story->rcode != 1 ? "malformed reply"
+                                                                              : dns_rcode_name(story->rcode));
+        break;
+    case OUTCOME_NONE:
+        text_copy(out, size, "not asked:");
+        break;
+    }
+}
+
+/* What several resolvers have in common is said once. */
+void dns_tell_failure(struct dns_query *query)
+{
+    struct dns_answer *answer = &query->answer;
+    char detail[OBSERVATION_DETAIL], before[96] = "", phrase[96];
+    dns_tell_question(answer, detail, sizeof detail);
+    size_t empty = strlen(detail);
+    for (size_t i = 0; i < query->resolver_count; i++) {
+        const struct story *story = &query->stories[i];
+        if (story->tries == 0)
+            continue;
+        story_phrase(story, phrase, sizeof phrase);
+        bool same = strcmp(phrase, before) == 0;
+        const char *joint = detail[empty] == '\0' ? "" : same ? ", " : "; ";
+        text_append(detail, sizeof detail, "%s%s%s%s (%u %s)", joint, same ? "" : phrase, same ? "" : " ",
+                    dns_resolver_at(query, i)->text, story->tries, story->tries == 1 ? "try" : "tries");
+        text_copy(before, sizeof before, phrase);
+    }
+    if (answer->ede >= 0)
+        text_append(detail, sizeof detail, "; EDE %d %s", answer->ede, answer->ede_text);
+    if (query->resolver != NULL && query->state == WAITING)
+        text_append(detail, sizeof detail, "%swaited for a place among %u questions to %s; see dns_in_flight",
+                    detail[empty] == '\0' ? "" : "; ", query->resolver->in_flight, query->resolver->text);
+    text_copy(answer->detail, sizeof answer->detail, detail);
+}

@@ -99,6 +99,7 @@ static const struct conf_row agent_rows[] = {
     NUMBER(conf_agent, notifications_per_minute, 0, 1000000, 600),
     NUMBER(conf_agent, notifications_burst, 1, 100000, 16),
     NUMBER(conf_agent, notifications_kept, 1, 100000, 10000),
+    {"resend_alarms", conf_read_switch, MEMBER(conf_agent, resend_alarms), 0, 1, false, NULL, NULL, false},
 };
 
 static const struct conf_row budget_rows[] = {

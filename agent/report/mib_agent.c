@@ -36,6 +36,7 @@ enum {
     SOURCES_EVICTED,
     SOURCES_REFUSED,
     FAILURES_HELD,
+    SEQUENCE = MIB_AGENT_SEQUENCE,
 };
 
 static void agent_value(const struct moment *moment, const struct index_entry *row, uint32_t column,
@@ -93,6 +94,8 @@ static void agent_value(const struct moment *moment, const struct index_entry *r
         return value_counter(value, sources_counts(ledger).refused);
     case FAILURES_HELD:
         return value_counter(value, ledger->storm.held);
+    case SEQUENCE:
+        return value_unsigned(value, (uint32_t)ledger->sequence);
     }
 }
 
@@ -100,8 +103,8 @@ const struct table mib_agent_table = {
     .name = "fedwAgent",
     .branch = MIB_AGENT,
     .scalars = true,
-    .last = FAILURES_HELD,
-    .columns = TABLE_COLUMNS(AGENT_VERSION, FAILURES_HELD),
+    .last = SEQUENCE,
+    .columns = TABLE_COLUMNS(AGENT_VERSION, SEQUENCE),
     .rows = one_row,
     .value = agent_value,
 };

@@ -6,6 +6,9 @@
  * Where more wait than may be kept, one that tells an old state of an alarm is given up first: a later one of the same
  * alarm waits too. Each record knows whether that is so. The search for the oldest of them starts where the last one
  * ended: before that cursor there is none.
+ *
+ * While notifications are to be stored first, the head waits for notify_stored, and all behind it with it: sequences rise
+ * along the list. Alarms that are told again after a reconnect go before the head, since theirs are lower.
  */
 
 #include <net-snmp/net-snmp-config.h>
@@ -31,8 +34,9 @@
 struct record {
     struct record *next, *previous;
     struct record *chain; /* in `newest` */
-    uint64_t order;
-    bool superseded; /* a later one of the same alarm waits */
+    uint64_t order;     /* rises along the list */
+    bool superseded;    /* a later one of the same alarm waits */
+    int64_t held_until; /* run time until which it waits to be stored */
     struct transition transition;
 };
 
@@ -41,7 +45,8 @@ static struct record *cursor;      /* before it no record is superseded; NULL: n
 static struct record *unanswered[WIRE_WINDOW];
 static size_t unanswered_count;
 static struct notify_counts counts;
-static uint64_t last_order;
+#define MIDDLE_ORDER (UINT64_C(1) << 62)
+static uint64_t last_order = MIDDLE_ORDER, first_order = MIDDLE_ORDER;
 
 /* The newest waiting record of each alarm. */
 #define NEWEST_SIZE 4096
@@ -52,6 +57,11 @@ static int64_t bucket_full;    /* run time at which the bucket is full again; on
 static int64_t bucket_room;    /* how far bucket_full may lie ahead */
 static uint32_t kept;
 static bool nobody; /* there is no SNMP at all */
+static bool resend;
+static bool hold;
+static uint64_t stored; /* up to this sequence */
+static notify_done *told;
+static void *told_context;
 static int64_t told_suppressed_run;
 static uint64_t told_suppressed;
 
@@ -116,6 +126,13 @@ static void put_back(struct record *record)
     counts.waiting++;
 }
 
+static void end(struct record *record)
+{
+    if (told)
+        told(told_context, record->transition.sequence);
+    free(record);
+}
+
 static void give_up_one(void)
 {
     while (cursor && !cursor->superseded)
@@ -125,7 +142,7 @@ static void give_up_one(void)
     counts.suppressed++;
     log_info("notify", "given up: alarm %" PRIu32 " %s", victim->transition.alarm.id,
              victim->transition.kind == TRANSITION_CLEARED ? "cleared" : "raised");
-    free(victim);
+    end(victim);
 }
 
 static void hold_to_limit(void)
@@ -150,6 +167,7 @@ void notify_open(const struct conf_agent *agent)
     bucket_room = burst * token_interval;
     kept = agent->notifications_kept ? agent->notifications_kept : 1;
     nobody = agent->mode == AGENT_NONE;
+    resend = agent->resend_alarms;
     hold_to_limit();
 }
 
@@ -157,7 +175,8 @@ void notify_close(void)
 {
     notify_lost();
     if (counts.waiting)
-        log_warning("notify", "%" PRIu64 " notifications were not sent", counts.waiting);
+        log_warning("notify", "%" PRIu64 " notifications were not sent%s", counts.waiting,
+                    told ? "; they will be after the next start" : "");
     while (head) {
         struct record *record = head;
         take_out(record);
@@ -174,14 +193,71 @@ struct notify_counts notify_counts(void)
 
 void notify_submit(const struct transition *transition)
 {
-    if (nobody)
-        return;
     struct record *record = calloc(1, sizeof *record);
     if (!record)
         abort();
-    record->order = ++last_order;
     record->transition = *transition;
+    if (nobody)
+        return end(record);
+    record->order = ++last_order;
+    record->held_until = clock_run() + NOTIFY_HELD;
     append(record);
+    hold_to_limit();
+}
+
+void notify_hold(bool wanted)
+{
+    hold = wanted;
+}
+
+void notify_stored(uint64_t sequence)
+{
+    stored = sequence;
+}
+
+void notify_watch(notify_done *done, void *context)
+{
+    told = done;
+    told_context = context;
+}
+
+static int by_sequence(const void *a, const void *b)
+{
+    const struct ledger_alarm *const *first = a, *const *second = b;
+    return ((*first)->told_sequence > (*second)->told_sequence) - ((*first)->told_sequence < (*second)->told_sequence);
+}
+
+void notify_connected(const struct ledger *ledger)
+{
+    if (!resend || nobody)
+        return;
+    size_t count = 0, room = counts.waiting < kept ? kept - counts.waiting : 0;
+    const struct ledger_alarm **alarms = calloc(ledger->alarms.count + 1, sizeof *alarms);
+    if (!alarms)
+        abort();
+    for (size_t i = 0; i < ledger->alarms.count; i++) {
+        const struct ledger_alarm *alarm = ledger->alarms.entries[i].cell;
+        if (!*newest_of(alarm->id))
+            alarms[count++] = alarm;
+    }
+    qsort(alarms, count, sizeof *alarms, by_sequence);
+    size_t left = count > room ? count - room : 0;
+    for (size_t i = count; i > left; i--) {
+        struct record *record = calloc(1, sizeof *record);
+        if (!record)
+            abort();
+        record->order = --first_order;
+        record->transition = (struct transition){.kind = TRANSITION_RAISED,
+                                                 .sequence = alarms[i - 1]->told_sequence,
+                                                 .wall = alarms[i - 1]->changed_wall,
+                                                 .alarm = *alarms[i - 1]};
+        record->transition.alarm.cell = NULL;
+        put_back(record);
+    }
+    free(alarms);
+    counts.suppressed += left;
+    if (count)
+        log_notice("notify", "%zu alarms that stand are told again", count - left);
     hold_to_limit();
 }
 
@@ -190,7 +266,7 @@ void notify_answered(uint64_t tag)
     for (size_t i = 0; i < unanswered_count; i++) {
         if (unanswered[i]->order != tag)
             continue;
-        free(unanswered[i]);
+        end(unanswered[i]);
         for (size_t k = i + 1; k < unanswered_count; k++)
             unanswered[k - 1] = unanswered[k];
         unanswered_count--;
@@ -248,7 +324,20 @@ static void add_object(netsnmp_variable_list **last, const struct ledger_alarm *
     }
 }
 
-/* snmpTrapOID.0 and the 16 objects; sysUpTime.0 is put before them by the master. */
+static void add_sequence(netsnmp_variable_list **last, uint64_t sequence)
+{
+    oid name[32];
+    size_t length = 0;
+    for (; length < mib_root_length; length++)
+        name[length] = mib_root[length];
+    const oid rest[] = {MIB_OBJECTS, MIB_AGENT, MIB_AGENT_SEQUENCE, 0};
+    for (size_t i = 0; i < sizeof rest / sizeof rest[0]; i++)
+        name[length++] = rest[i];
+    u_long number = (uint32_t)sequence;
+    snmp_varlist_add_variable(last, name, length, ASN_GAUGE, &number, sizeof number);
+}
+
+/* snmpTrapOID.0 and the 17 objects; sysUpTime.0 is put before them by the master. */
 static netsnmp_variable_list *make_variables(const struct transition *transition)
 {
     static const oid trap_oid[] = {1, 3, 6, 1, 6, 3, 1, 1, 4, 1, 0};
@@ -264,6 +353,7 @@ static netsnmp_variable_list *make_variables(const struct transition *transition
                               length * sizeof notification[0]);
     for (uint32_t column = MIB_ALARM_ID; column <= MIB_ALARM_RESOLUTION; column++)
         add_object(&variables, &transition->alarm, column);
+    add_sequence(&variables, transition->sequence);
     return variables;
 }
 
@@ -278,18 +368,24 @@ static void take_token(int64_t now)
     bucket_full = (bucket_full > now ? bucket_full : now) + token_interval;
 }
 
+static bool is_held(const struct record *record, int64_t now)
+{
+    return hold && record->transition.sequence > stored && now < record->held_until;
+}
+
 int64_t notify_due(void)
 {
     if (!head || unanswered_count == WIRE_WINDOW)
         return INT64_MAX;
-    return bucket_full + token_interval - bucket_room;
+    int64_t due = bucket_full + token_interval - bucket_room;
+    return is_held(head, due) ? head->held_until : due;
 }
 
 void notify_step(void)
 {
     int64_t now = clock_run();
     hold_to_limit();
-    while (head && unanswered_count < WIRE_WINDOW && token_at(now)) {
+    while (head && unanswered_count < WIRE_WINDOW && token_at(now) && !is_held(head, now)) {
         struct record *record = head;
         netsnmp_variable_list *variables = make_variables(&record->transition);
         enum wire_sent sent = wire_send(variables, record->order);
@@ -302,7 +398,7 @@ void notify_step(void)
             unanswered[unanswered_count++] = record;
         } else {
             counts.sent++;
-            free(record);
+            end(record);
         }
     }
 }

@@ -45,6 +45,8 @@ struct tick {
 
 static enum agent_mode mode = AGENT_NONE;
 static bool opened;
+static const struct ledger *served;
+static bool connected_before; /* at the end of the last turn */
 static struct watch watches[WATCHES];
 static size_t watch_count;
 static struct tick ticks[TICKS];
@@ -163,6 +165,7 @@ bool session_open(const struct conf *conf, const struct ledger *ledger, const st
     mode = conf->agent.mode;
     if (mode != AGENT_NONE && !open_library(conf, ledger, status))
         return false;
+    served = ledger;
     opened = true;
     return true;
 }
@@ -178,7 +181,7 @@ void session_close(void)
         netsnmp_large_fd_set_cleanup(&library_set);
         snmp_unregister_callback(SNMP_CALLBACK_LIBRARY, SNMP_CALLBACK_LOGGING, on_library_log, NULL, 1);
     }
-    opened = false;
+    opened = connected_before = false;
     watch_count = tick_count = 0;
 }
 
@@ -311,6 +314,10 @@ void session_turn(void)
     ticks_turn(now);
     if (mode == AGENT_SUBAGENT && opened)
         uplink_step(now);
-    if (session_connected())
+    bool connected = session_connected();
+    if (connected && !connected_before)
+        notify_connected(served);
+    connected_before = connected;
+    if (connected)
         notify_step();
 }

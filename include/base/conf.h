@@ -116,6 +116,7 @@ struct conf_agent {
     uint32_t notifications_per_minute; /* bucket rate; 0 no limit */
     uint32_t notifications_burst;
     uint32_t notifications_kept;       /* how many wait while no master is there, 1 to 100000 */
+    bool resend_alarms;                /* those that stand are told again whenever a master is there again */
 };
 
 struct conf_budget { /* milliseconds */

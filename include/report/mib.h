@@ -24,7 +24,10 @@ enum mib_branch {
     MIB_ALARM = 11,
 };
 
-/* Columns 2 to 17 of fedwAlarmTable are what a notification carries, in this order. */
+/* fedwNotificationSequence */
+#define MIB_AGENT_SEQUENCE 25
+
+/* Columns 2 to 17 of fedwAlarmTable are what a notification carries, in this order, and then its sequence. */
 enum mib_alarm_column {
     MIB_ALARM_ID = 2,
     MIB_ALARM_STATE,

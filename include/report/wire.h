@@ -78,6 +78,11 @@ enum wire_sent uplink_send(struct variable_list *variables, uint64_t tag);
 enum wire_sent standalone_send(struct variable_list *variables);
 void notify_answered(uint64_t tag);
 void notify_lost(void);
+/*
+ * notify_connected(ledger): a master is there, or there again. With agent.resend_alarms each alarm that is raised, and of
+ * which nothing waits, is sent again with its id and its sequence, before all that waits and in the order of sequences.
+ */
+void notify_connected(const struct ledger *ledger);
 /* notify_due(): when notify_step next has something to do; INT64_MAX: not before an answer or a new one. */
 int64_t notify_due(void);
 

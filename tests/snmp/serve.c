@@ -3,15 +3,18 @@
  * it is what tests/snmp/tree.txt says. It ends on "quit" and at the end of its standard input.
  *
  *   serve --mode subagent|standalone|none [--agentx ADDRESS] [--listen ADDRESSES] [--access FILE] [--state DIR]
- *         [--reconnect SECONDS] [--rate PER_MINUTE] [--burst N] [--kept N] [--partners N] [--debug]
+ *         [--reconnect SECONDS] [--rate PER_MINUTE] [--burst N] [--kept N] [--partners N] [--resend] [--debug]
  *
  * Commands, one a line, each answered by one line:
- *   status         {"connected":..., "sent":..., "suppressed":..., "waiting":..., "late_ms":..., "turns":...}
+ *   status         {"connected":..., "sent":..., "suppressed":..., "waiting":..., "late_ms":..., "turns":...,
+ *                  "done": how many need not be sent any more, "last_done": their last sequence}
  *   notify EVENT raised|cleared    one notification, of a literal alarm with long texts and an IPv6 address
  *   burst N        N notifications, their fedwAlarmTotalCount counting from 1
  *   same N         N notifications of one alarm
  *   alarm on|off   an alarm of monitorSelf in the ledger
  *   edge EVENT     so many failures that the edge saw that the ledger raises an alarm, which is sent
+ *   hold on|off    whether notifications wait until they are stored
+ *   stored N       those up to this sequence are
  *   quiet          two windows pass for the ledger without a failure
  *   quit
  */
@@ -44,7 +47,7 @@ static struct conf conf = {.path = "/etc/fedwarden/fedwarden.conf",
 static struct ledger *ledger;
 static struct session_status status;
 static bool ending, telling;
-static uint64_t turns;
+static uint64_t turns, done, last_done;
 static int64_t tick_due, latest;
 
 static void add_partner(size_t at, const char *name, uint32_t index, enum protocol protocol, const char *domain,
@@ -252,9 +255,16 @@ static void answer_status(void)
 {
     struct notify_counts counts = notify_counts();
     printf("{\"connected\":%s,\"sent\":%" PRIu64 ",\"suppressed\":%" PRIu64 ",\"waiting\":%" PRIu64
-           ",\"late_ms\":%" PRId64 ",\"turns\":%" PRIu64 "}\n",
+           ",\"late_ms\":%" PRId64 ",\"turns\":%" PRIu64 ",\"done\":%" PRIu64 ",\"last_done\":%" PRIu64 "}\n",
            session_connected() ? "true" : "false", counts.sent, counts.suppressed, counts.waiting,
-           latest / (CLOCK_SECOND / 1000), turns);
+           latest / (CLOCK_SECOND / 1000), turns, done, last_done);
+}
+
+static void on_done(void *context, uint64_t sequence)
+{
+    (void)context;
+    done++;
+    last_done = sequence;
 }
 
 static void command(char *line)
@@ -284,6 +294,12 @@ static void command(char *line)
         edge_event(of_partner ? 1 : OBSERVATION_NO_PARTNER, event_find(word), "203.0.113.77", "mallory", "beta.example",
                    reason, 100);
         telling = false;
+        answer_status();
+    } else if (strncmp(line, "hold ", 5) == 0) {
+        notify_hold(strcmp(line, "hold on") == 0);
+        answer_status();
+    } else if (sscanf(line, "stored %lu", &number) == 1) {
+        notify_stored(number);
         answer_status();
     } else if (strcmp(line, "quiet") == 0) {
         telling = true;
@@ -345,7 +361,8 @@ static size_t parse_options(int argc, char **argv)
     static const struct option options[] = {
         {"mode", 1, NULL, 'm'},  {"agentx", 1, NULL, 'x'},   {"listen", 1, NULL, 'l'},    {"access", 1, NULL, 'a'},
         {"state", 1, NULL, 's'}, {"rate", 1, NULL, 'r'},     {"burst", 1, NULL, 'b'},     {"kept", 1, NULL, 'k'},
-        {"debug", 0, NULL, 'd'}, {"partners", 1, NULL, 'p'}, {"reconnect", 1, NULL, 'c'}, {NULL, 0, NULL, 0}};
+        {"debug", 0, NULL, 'd'}, {"partners", 1, NULL, 'p'}, {"reconnect", 1, NULL, 'c'}, {"resend", 0, NULL, 'e'},
+        {NULL, 0, NULL, 0}};
     size_t extra = 0;
     for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         switch (option) {
@@ -381,6 +398,9 @@ static size_t parse_options(int argc, char **argv)
         case 'p':
             extra = (size_t)atol(optarg);
             break;
+        case 'e':
+            conf.agent.resend_alarms = true;
+            break;
         case 'd':
             log_level_set(LOG_LEVEL_DEBUG);
             break;
@@ -404,6 +424,7 @@ int main(int argc, char **argv)
     if (!session_open(&conf, ledger, &status))
         return 1;
     notify_open(&conf.agent);
+    notify_watch(on_done, NULL);
     fcntl(STDIN_FILENO, F_SETFL, O_NONBLOCK);
     session_watch(STDIN_FILENO, on_input, NULL);
     session_every(1, on_tick, NULL);

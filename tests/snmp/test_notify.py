@@ -18,8 +18,13 @@ def ids(notifications):
             if name.startswith(f"{ROOT}.1.11.1.14.")]
 
 
+def sequences(notifications):
+    """fedwNotificationSequence of each."""
+    return [int(pairs[-1][1].split()[-1]) for pairs in notifications if pairs[-1][0] == f"{ROOT}.1.1.25.0"]
+
+
 @pytest.mark.parametrize("role", ["subagent", "standalone"])
-def test_each_notification_has_its_16_objects(started, tmp_path, role):
+def test_each_notification_has_its_17_objects(started, tmp_path, role):
     trapd = Trapd(tmp_path / "trapd", free_port())
     datagrams = Datagrams()
     serve, _ = started(role, f"trap2sink 127.0.0.1:{trapd.port} public\ntrap2sink 127.0.0.1:{datagrams.port} public\n",
@@ -43,6 +48,8 @@ def test_each_notification_has_its_16_objects(started, tmp_path, role):
             assert pairs[1] == (".1.3.6.1.6.3.1.1.4.1.0", f"OID: {ROOT}.0.{2 * number - raised}")
             assert pairs[2:18] == [(f"{ROOT}.1.11.1.{column}.4000000000", value)
                                    for column, value in enumerate(printed, start=2)]
+            assert len(pairs) == 19
+        assert sequences(trapd.received()) == list(range(1, 21))
         sizes = []
         while len(sizes) < 20:
             datagram = datagrams.next()
@@ -250,6 +257,69 @@ def test_old_states_of_an_alarm_are_given_up_first(tmp_path):
         trapd.end()
 
 
+def test_sent_when_it_is_stored(started, tmp_path):
+    trapd = Trapd(tmp_path / "trapd", free_port())
+    serve, _ = started("standalone", f"trap2sink 127.0.0.1:{trapd.port} public\n", serve_arguments=("--rate", 0))
+    try:
+        serve.command("hold on")
+        begun = time.monotonic()
+        assert serve.command("burst 3")["waiting"] == 3
+        status = serve.command("stored 2")
+        assert wait_until(lambda: serve.command("status")["sent"] == 2, 2)
+        assert (status := serve.command("status"))["last_done"] == 2 and status["waiting"] == 1
+        # a disk that is slow delays no notification for longer than this
+        assert wait_until(lambda: serve.command("status")["sent"] == 3, 8)
+        assert 4.5 < time.monotonic() - begun < 7
+        serve.command("burst 2")
+        assert serve.command("status")["waiting"] == 2
+        serve.command("hold off")  # a disk that fails delays none
+        assert wait_until(lambda: serve.command("status")["done"] == 5, 2)
+        assert wait_until(lambda: sequences(trapd.received()) == [1, 2, 3, 4, 5], 5)
+        assert serve.quit() == 0
+    finally:
+        trapd.end()
+
+
+def test_given_up_is_done_with(tmp_path):
+    serve = Serve(tmp_path, "--agentx", tmp_path / "none", "--kept", 10, mode="subagent")
+    status = serve.command("burst 25")
+    assert (status["waiting"], status["suppressed"], status["done"], status["last_done"]) == (10, 15, 15, 15)
+    assert serve.quit() == 0
+    serve = Serve(tmp_path, mode="none")
+    assert serve.command("burst 25")["done"] == 25
+    assert serve.quit() == 0
+
+
+def standing(notifications):
+    """(alarm id, sequence) of each."""
+    return [(int(pairs[2][1].split()[-1]), *sequences([pairs])) for pairs in notifications]
+
+
+def test_alarms_that_stand_are_sent_again(tmp_path):
+    """After a reconnect, where that is set: each once, with its id and sequence, before what has waited."""
+    trapd = Trapd(tmp_path / "trapd", free_port())
+    port = free_port()
+    lines = agents.ACCESS_LINES + f"trap2sink 127.0.0.1:{trapd.port} public\n"
+    master = Snmpd(tmp_path / "snmpd", lines, port)
+    serve = Serve(tmp_path, "--agentx", master.socket, "--reconnect", 1, "--rate", 0, "--resend", mode="subagent")
+    try:
+        assert wait_until(lambda: len(trapd.received()) == 3, 5)
+        assert standing(trapd.received()) == [(1, 1), (2, 2), (3, 3)]
+        assert {pairs[3][1] for pairs in trapd.received()} == {"INTEGER: 2"}, "raised"
+        master.end(signal.SIGKILL)
+        assert wait_until(lambda: not serve.connected(), 5)
+        serve.command("notify connection cleared")
+        master = Snmpd(tmp_path / "snmpd", lines, port)
+        assert wait_until(lambda: len(trapd.received()) == 7, 10)
+        assert standing(trapd.received())[3:] == [(1, 1), (2, 2), (3, 3), (4000000000, 1)]
+        assert serve.command("status")["sent"] == 7
+        assert serve.quit() == 0
+    finally:
+        serve.end()
+        master.end()
+        trapd.end()
+
+
 def test_readable_with_the_stand_ins(tmp_path, started):
     port = free_port()
     folder = tmp_path / "trapd"
@@ -266,7 +336,8 @@ def test_readable_with_the_stand_ins(tmp_path, started):
         assert wait_until(lambda: shown.exists() and "fedwAlarmResolution" in shown.read_text(), 5), trapd.text()
         text = shown.read_text()
         for words in ("FEDWARDEN-MIB::fedwTlsOutgoingRaised", "fedwAlarmState.4000000000 = INTEGER: raised(2)",
-                      "fedwAlarmReason.4000000000 = INTEGER: dnsNxDomain(101)", "INTEGER: ipv6(2)", "major(4)"):
+                      "fedwAlarmReason.4000000000 = INTEGER: dnsNxDomain(101)", "INTEGER: ipv6(2)", "major(4)",
+                      "fedwNotificationSequence.0 = Gauge32: 1"):
             assert words in text, text
         assert not re.search(r"\.1\.3\.6\.1\.4\.1\.8072\.9999", text)
     finally:

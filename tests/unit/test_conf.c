@@ -123,7 +123,7 @@ static const struct {
     {"lgo_level = \"info\";", "f.conf:1: lgo_level: there is no such setting. Did you mean \"log_level\"?"},
     {"agent: { zzzzzz = 1; };",
      "f.conf:1: agent.zzzzzz: there is no such setting (have: mode, agentx_socket, reconnect, listen, access_file, "
-     "state_dir, notifications_per_minute, notifications_burst, notifications_kept)"},
+     "state_dir, notifications_per_minute, notifications_burst, notifications_kept, resend_alarms)"},
     {"collectors: { budgets: { conect = 1; }; };",
      "f.conf:1: collectors.budgets.conect: there is no such setting. Did you mean \"connect\"?"},
     {"defaults: { enable = true; };",
@@ -385,6 +385,7 @@ Test(conf, an_empty_file_is_all_defaults)
     cr_assert_eq(conf->agent.notifications_per_minute, 600);
     cr_assert_eq(conf->agent.notifications_burst, 16);
     cr_assert_eq(conf->agent.notifications_kept, 10000);
+    cr_assert_not(conf->agent.resend_alarms);
     static const struct conf_collectors collectors = {
         1, 512, 100, 8, 200, 16384, 2, 60, 3, {1500, 5000, 4000, 6000, 8000, 6000, 300, 15000}};
     cr_assert_eq(memcmp(&conf->collectors, &collectors, sizeof collectors), 0);
@@ -1005,6 +1006,7 @@ Test(conf, the_shipped_file_holds_every_setting_and_its_default)
     cr_expect_eq(conf->agent.notifications_per_minute, initial->agent.notifications_per_minute);
     cr_expect_eq(conf->agent.notifications_burst, initial->agent.notifications_burst);
     cr_expect_eq(conf->agent.notifications_kept, initial->agent.notifications_kept);
+    cr_expect_eq(conf->agent.resend_alarms, initial->agent.resend_alarms);
     cr_expect_eq(conf->trust_count, initial->trust_count);
     cr_expect_eq(conf->partners[0].interval, 300);
     cr_expect_eq(conf->partners[0].expiry_days, 14);

@@ -11,7 +11,8 @@ build='gcc libc6-dev make autoconf automake pkg-config libsnmp-dev libcurl4-open
     zlib1g-dev'
 demo='ca-certificates snmp snmptrapd knot kamailio kamailio-tls-modules nginx-light openssl python3 python3-cryptography'
 test="$demo libcriterion-dev python3-pytest knot-dnsutils snmpd unbound prosody prosody-modules tinyproxy iproute2 nftables
-    util-linux procps clang libclang-rt-14-dev llvm valgrind smitools faketime systemd-journal-remote"
+    util-linux procps clang libclang-rt-14-dev llvm valgrind smitools faketime systemd-journal-remote
+    libdb5.3 libicu72 libnsl2 libsasl2-modules" # the last four: tests/system/lab_postfix.py
 # check_curl of the plugins needs liburiparser1, which their package only recommends.
 bench='pcre2-utils dnsperf prometheus-blackbox-exporter monitoring-plugins-basic monitoring-plugins-standard liburiparser1'
 

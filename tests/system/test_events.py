@@ -3,7 +3,6 @@ or fail when they are probed, and snmptrapd hears of each alarm when it is raise
 runs in a network namespace of its own, whose loopback has the addresses of attackers, a partner and the own network."""
 import base64
 import contextlib
-import os
 import pathlib
 import re
 import shutil
@@ -16,12 +15,9 @@ import pytest
 import lab
 import lab_dns
 import pki
+from lab_alarms import FAR, Watched
 from lab_sip import SipClient, SipEdge, show_certificate
 
-PROGRAM = pathlib.Path(os.environ.get("FEDWARDEN_BUILD", lab.REPOSITORY / "build")) / "fedwarden"
-FAR = 20  # seconds for what takes one or two, so that a busy machine fails no test
-WINDOW = 2  # seconds
-THRESHOLD = 3
 FAILURES = 5  # of each kind
 
 EDGE = "192.0.2.10"
@@ -32,10 +28,6 @@ CHAT_ATTACKER = "203.0.113.41"
 STRANGER = "203.0.113.77"
 ADDRESSES = (EDGE, OWN_CLIENT, PARTNER, ATTACKER, CHAT_ATTACKER, STRANGER)
 SERVICE = "_sipfederationtls._tcp"
-
-VARIABLES = ["fedwAlarm" + name for name in (
-    "Id", "State", "EventType", "Severity", "Reason", "PartnerName", "Target", "AddressType", "Address", "Port",
-    "WindowCount", "WindowSeconds", "TotalCount", "Detail", "Cause", "Resolution")]
 
 CONFIGURATION = """log_level = "info";
 agent = {{ mode = "standalone"; listen = "udp:127.0.0.1:{snmp}"; access_file = "{folder}/snmp.conf";
@@ -135,20 +127,13 @@ def federate(server, source, domain, files):
             return read_until(tls, ["</stream:features>", "</stream:stream>"])
 
 
-class Daemon(lab.Fedwarden):
-    def environment(self):
-        return {**super().environment(), "FEDWARDEN_PRESETS": str(lab.REPOSITORY / "conf" / "presets")}
-
-
-class Scene(lab.Lab):
+class Scene(Watched):
     """The edges, a partner's server and its DNS, fedwarden that reads and probes, and the receiver of notifications."""
 
     def __init__(self, folder):
         super().__init__(folder)
-        self.ports = {name: lab.free_port() for name in (
-            "snmp", "traps", "tls", "lenient", "sip", "chat", "servers", "beta", "dns")}
-        (folder / "snmp.conf").write_text(
-            f"rocommunity public 127.0.0.1\ntrap2sink 127.0.0.1:{self.ports['traps']} public\n", encoding="ascii")
+        self.ports.update({name: lab.free_port()
+                           for name in ("tls", "lenient", "sip", "chat", "servers", "beta", "dns")})
         self.root, self.strange_root = pki.root("Federation Root"), pki.root("Unheard-of Root")
         roots = pki.bundle(folder, "roots.pem", [self.root])
         self.good = pki.write(folder, "good", pki.leaf(self.root, ["DNS:sip.beta.example"]))
@@ -162,64 +147,13 @@ class Scene(lab.Lab):
         self.sip = self.add(SipEdge(folder, "kamailio", EDGE, ports["tls"], ports["lenient"], ports["sip"], edge,
                                     roots, "alpha.example"))
         self.chat = self.add(ChatEdge(folder, "prosody", EDGE, ports["servers"], ports["chat"], edge, "alpha.example"))
-        self.snmptrapd = self.add(lab.SnmpTrapd(folder, "snmptrapd", "127.0.0.1", ports["traps"]))
-        self.fedwarden = self.add(Daemon(folder, "fedwarden", PROGRAM, CONFIGURATION.format(
-            folder=folder, window=WINDOW, count=THRESHOLD, partner=PARTNER, **ports), "127.0.0.1", ports["snmp"]))
+        self.fedwarden = self.add_fedwarden(CONFIGURATION.format(
+            folder=folder, window=self.WINDOW, count=self.THRESHOLD, partner=PARTNER, **ports))
 
     def beta_certificate(self, issuer=None, **options):
         """Writes the certificate that the partner's server shows."""
         leaf = pki.leaf(issuer or self.root, ["DNS:sip.beta.example", "DNS:beta.example"], **options)
         return pki.write(self.folder, "beta", leaf)
-
-    def count(self, event):
-        """All failures of that event, as SNMP has them."""
-        text = lab.snmp(self.folder, "snmptable", "127.0.0.1", self.ports["snmp"], "FEDWARDEN-MIB::fedwEventTable",
-                        options=("-OU", "-Cb", "-Cf", "\t"))
-        lines = [line.split("\t") for line in text.splitlines() if "\t" in line]
-        rows = [dict(zip(lines[0], (cell.strip('"') for cell in line))) for line in lines[1:]]
-        return next(int(row["Count"]) for row in rows if row["Name"] == event)
-
-    def state(self):
-        """For the message of an assertion."""
-        return "\n".join(server.tail(30) for server in (self.snmptrapd, self.fedwarden, self.sip, self.chat))
-
-    def received(self, wanted, after):
-        notification = self.snmptrapd.wait(wanted, FAR, after)
-        assert notification, self.state()
-        assert [name for name in notification if name.startswith("fedwAlarm")] == VARIABLES
-        return notification
-
-    @contextlib.contextmanager
-    def raises_and_clears(self, event, reason, total=None, repair=None, **values):
-        """Around what makes the failures: an alarm with that reason and those values is raised, and after `repair`
-        cleared with the same identity and the total of the failures. Gives the values at the time when it was raised.
-        All names of variables are without their common part."""
-        after = len(self.snmptrapd.read())
-        before = self.count(event)
-        kind = "fedw" + event[0].upper() + event[1:]
-        alarm = {}
-        try:
-            yield alarm
-            raised = self.received(lambda n: n.type == kind + "Raised" and all(
-                n["fedwAlarm" + name] == value for name, value in values.items()), after)
-        finally:
-            if repair:
-                repair()
-        alarm.update({name.removeprefix("fedwAlarm"): value for name, value in raised.items()})
-        assert (alarm["State"], alarm["EventType"], alarm["Reason"]) == ("raised", event, reason)
-        assert alarm["Severity"] in ("warning", "minor", "major", "critical")
-        assert alarm["Cause"] and alarm["Resolution"]
-        assert int(alarm["TotalCount"]) >= int(alarm["WindowCount"]) >= 1
-        cleared = self.received(
-            lambda n: n.type == kind + "Cleared" and n["fedwAlarmId"] == raised["fedwAlarmId"], after)
-        assert cleared["fedwAlarmState"] == cleared["fedwAlarmSeverity"] == "cleared"
-        for name in ("EventType", "PartnerName", "Target", "AddressType", "Address", "Reason"):
-            assert cleared["fedwAlarm" + name] == alarm[name]
-        assert int(cleared["fedwAlarmTotalCount"]) == self.count(event) - before, "each failure once"
-        if total:
-            assert int(alarm["WindowCount"]) >= THRESHOLD
-            assert alarm["WindowSeconds"] == str(WINDOW)
-            assert int(cleared["fedwAlarmTotalCount"]) == total
 
 
 @pytest.fixture(scope="module")

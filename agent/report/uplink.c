@@ -33,7 +33,8 @@
 #define SEND_TIMEOUT     250000 /* of a write to a socket that is full */
 #define FIRST_DELAY      (CLOCK_SECOND / 4)
 #define ANSWER_SECONDS   60 /* a Notify that is not answered within is lost with its link */
-#define AGENTX_GET       5  /* RFC 2741, 6.1 */
+#define AGENTX_CLOSE     2  /* RFC 2741, 6.1 */
+#define AGENTX_GET       5
 #define AGENTX_GET_NEXT  6
 #define AGENTX_NOTIFY    12
 #define AGENTX_RESPONSE  18
@@ -88,8 +89,13 @@ static int on_session(int major, int minor, void *argument, void *context)
  */
 static int on_packet(int operation, netsnmp_session *session, int request, netsnmp_pdu *pdu, void *context)
 {
-    bool ours = operation == NETSNMP_CALLBACK_OP_RECEIVED_MESSAGE && session == link_session && registered && pdu &&
-                (pdu->command == AGENTX_GET || pdu->command == AGENTX_GET_NEXT) && !(pdu->flags & AGENTX_CONTEXT);
+    bool known = operation == NETSNMP_CALLBACK_OP_RECEIVED_MESSAGE && session == link_session && registered && pdu;
+    if (known && pdu->command == AGENTX_CLOSE) { /* nothing in the library looks at that */
+        give_up("it has closed the session");
+        return 1;
+    }
+    bool ours =
+        known && (pdu->command == AGENTX_GET || pdu->command == AGENTX_GET_NEXT) && !(pdu->flags & AGENTX_CONTEXT);
     netsnmp_pdu *response = ours ? snmp_pdu_create(AGENTX_RESPONSE) : NULL;
     if (!response)
         return library_packet(operation, session, request, pdu, context);

@@ -1,108 +1,11 @@
-"""What the subagent answers to search ranges (RFC 2741 section 7.2.3), asked by a master that is written here: snmpd
-itself asks for few kinds of them."""
-import socket
-import struct
+"""What the subagent answers to search ranges (RFC 2741 section 7.2.3), and what it does when the master ends its session,
+by a master that is written here."""
+import time
 
 import pytest
 
 import agents
-from agents import ROOT
-
-OPEN, CLOSE, REGISTER, GET, GET_NEXT, PING, RESPONSE = 1, 2, 3, 5, 6, 13, 18
-NETWORK_ORDER = 0x10
-NO_OBJECT, NO_INSTANCE, END_OF_VIEW = 128, 129, 130
-SECOND = [int(part) for part in ROOT.strip(".").split(".")] + [2]  # behind all objects
-
-
-def oid_octets(oid, include=False):
-    return struct.pack(f">4B{len(oid)}I", len(oid), 0, include, 0, *oid)
-
-
-def take_oid(order, octets):
-    count, prefix = octets[0], octets[1]
-    numbers = struct.unpack(f"{order}{count}I", octets[4:4 + 4 * count])
-    return (1, 3, 6, 1, prefix, *numbers) if prefix else numbers, octets[4 + 4 * count:]
-
-
-def take_value(order, kind, octets):
-    """Cuts off the value; only that it can be skipped matters here."""
-    if kind in (NO_OBJECT, NO_INSTANCE, END_OF_VIEW, 5):
-        return octets
-    if kind == 4:
-        length = struct.unpack(order + "I", octets[:4])[0]
-        return octets[4 + (length + 3) // 4 * 4:]
-    if kind == 6:
-        return take_oid(order, octets)[1]
-    return octets[8 if kind == 70 else 4:]
-
-
-class Master:
-    """Takes the link of one subagent and lets it register."""
-
-    def __init__(self, path):
-        self.listener = socket.socket(socket.AF_UNIX)
-        self.listener.bind(str(path))
-        self.listener.listen(1)
-        self.listener.settimeout(10)
-        self.packet = 1000
-
-    def accept(self):
-        self.link, _ = self.listener.accept()
-        self.link.settimeout(10)
-        seen = []
-        while REGISTER not in seen:
-            seen.append(self.serve_one())
-
-    def receive(self):
-        """Header and payload of one packet."""
-        head = self._exactly(20)
-        order = ">" if head[2] & NETWORK_ORDER else "<"
-        _, kind, flags, _, session, transaction, packet, length = struct.unpack(order + "4B4I", head)
-        return order, kind, flags, session, transaction, packet, self._exactly(length)
-
-    def _exactly(self, count):
-        octets = b""
-        while len(octets) < count:
-            more = self.link.recv(count - len(octets))
-            assert more, "the subagent closed the link"
-            octets += more
-        return octets
-
-    def serve_one(self):
-        """Says yes to what the subagent wants."""
-        order, kind, flags, session, transaction, packet, _ = self.receive()
-        self.link.sendall(struct.pack(order + "4B4I", 1, RESPONSE, flags & NETWORK_ORDER, 0, session or 7, transaction,
-                                      packet, 8) + bytes(8))
-        return kind
-
-    def ask(self, kind, *ranges):
-        """[(name, type)] of the answer. A range is (start, end or [], include)."""
-        self.packet += 1
-        payload = b"".join(oid_octets(start, include) + oid_octets(end) for start, end, include in ranges)
-        self.link.sendall(struct.pack(">4B4I", 1, kind, NETWORK_ORDER, 0, 7, 1, self.packet, len(payload)) + payload)
-        while True:
-            order, kind, flags, session, transaction, packet, octets = self.receive()
-            if kind == RESPONSE and packet == self.packet:
-                break
-            self.link.sendall(struct.pack(order + "4B4I", 1, RESPONSE, flags & NETWORK_ORDER, 0, session, transaction,
-                                          packet, 8) + bytes(8))
-        assert (session, transaction) == (7, 1)
-        assert octets[4:8] == bytes(4), "no error"
-        octets, answers = octets[8:], []
-        while octets:
-            value_kind = struct.unpack(order + "H", octets[:2])[0]
-            name, octets = take_oid(order, octets[4:])
-            octets = take_value(order, value_kind, octets)
-            answers.append((list(name), value_kind))
-        return answers
-
-    def next(self, start, end=(), include=False):
-        [answer] = self.ask(GET_NEXT, (start, list(end), include))
-        return answer
-
-    def close(self):
-        self.link.close()
-        self.listener.close()
+from agentx_master import CLOSE, END_OF_VIEW, GET, GET_NEXT, NO_INSTANCE, NO_OBJECT, OBJECTS, PING, SECOND, Master
 
 
 @pytest.fixture(scope="module")
@@ -114,9 +17,6 @@ def master(tmp_path_factory):
     yield master
     master.close()
     serve.end()
-
-
-OBJECTS = SECOND[:-1] + [1]
 
 
 def test_next_goes_on_where_it_was(master):
@@ -167,3 +67,60 @@ def test_a_long_name_is_no_instance(master):
     long = first + [1] * (127 - len(first))
     assert master.ask(GET, (long, [], False)) == [(long, NO_INSTANCE)]
     assert master.next(long)[0] > first
+
+
+def begin(tmp_path, *arguments):
+    master = Master(tmp_path / "agentx")
+    serve = agents.Serve(tmp_path, "--agentx", tmp_path / "agentx", "--state", tmp_path, *arguments, mode="subagent",
+                         wait=False)
+    master.accept()
+    return master, serve
+
+
+def serves(master):
+    first, _ = master.next(OBJECTS)
+    return first[:len(OBJECTS)] == OBJECTS
+
+
+def test_session_that_the_master_closes_is_opened_again(tmp_path):
+    """It need not hang up."""
+    master, serve = begin(tmp_path, "--reconnect", 30)
+    try:
+        for _ in range(3):
+            assert serves(master)
+            master.close_session()
+            begun = time.monotonic()
+            master.accept()
+            assert time.monotonic() - begun < 5
+        assert serves(master)
+    finally:
+        master.close()
+        serve.end()
+
+
+def test_session_that_the_master_forgot_is_opened_again(tmp_path):
+    """A ping is answered by notOpen(257)."""
+    master, serve = begin(tmp_path, "--reconnect", 1)
+    try:
+        assert master.serve_one() == PING
+        assert serves(master)
+        assert master.serve_one(error=257) == PING
+        begun = time.monotonic()
+        master.accept()
+        assert time.monotonic() - begun < 5
+        assert serves(master)
+    finally:
+        master.close()
+        serve.end()
+
+
+def test_it_says_when_it_ends(tmp_path):
+    master, serve = begin(tmp_path)
+    try:
+        serve.process.stdin.write("quit\n")
+        serve.process.stdin.flush()
+        master.serve_until(CLOSE)
+        assert serve.process.wait(10) == 0
+    finally:
+        master.close()
+        serve.end()

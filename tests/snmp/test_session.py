@@ -1,5 +1,6 @@
 """The way to SNMP when something goes wrong with it: bounded waits, healing by itself, refusing what cannot heal."""
 import os
+import pathlib
 import re
 import signal
 import socket
@@ -10,6 +11,7 @@ import pytest
 
 import agents
 from agents import ROOT, Serve, Snmpd, free_port, wait_until
+from agentx_master import NOTIFY, OBJECTS, Master
 
 HEALTH = f"{ROOT}.1.2.1.0"
 
@@ -49,6 +51,74 @@ def test_started_before_snmpd(tmp_path):
     finally:
         serve.end()
         master.end()
+
+
+def test_socket_that_appears_late(tmp_path):
+    """It is looked for as often at the end as it was at the beginning."""
+    folder = tmp_path / "snmpd"
+    serve = Serve(tmp_path, "--agentx", folder / "agentx", "--reconnect", 2, mode="subagent")
+    longest = longest_silence(serve, 7)
+    assert longest < 1 and not serve.connected()
+    serve.command("burst 5")
+    master = Snmpd(folder, agents.ACCESS_LINES, free_port())
+    try:
+        started = time.monotonic()
+        assert wait_until(lambda: served(master), 5), serve.text()
+        assert time.monotonic() - started < 5
+        assert wait_until(lambda: serve.command("status")["sent"] == 5, 2)
+        assert serve.quit() == 0
+    finally:
+        serve.end()
+        master.end()
+
+
+def descriptors(process):
+    return sorted(os.readlink(entry.path).split(":")[0] for entry in os.scandir(f"/proc/{process.pid}/fd"))
+
+
+def resident(process):
+    """KiB; nothing of a build with a sanitizer, which keeps what is freed."""
+    if b"__asan_init" in pathlib.Path(f"/proc/{process.pid}/exe").read_bytes():
+        return 0
+    return int(re.search(r"VmRSS:\s+(\d+)", pathlib.Path(f"/proc/{process.pid}/status").read_text())[1])
+
+
+def test_reconnects_leak_nothing(tmp_path):
+    """FEDWARDEN_SOAK: a thousand. What is unanswered each time is sent again, and nothing else is."""
+    rounds = 1000 if "FEDWARDEN_SOAK" in os.environ else 30
+    master = Master(tmp_path / "agentx")
+    serve = Serve(tmp_path, "--agentx", tmp_path / "agentx", "--rate", 0, "--reconnect", 1, mode="subagent", wait=False)
+    try:
+        before = None
+        for number in range(rounds):
+            began = time.monotonic()
+            master.accept()
+            assert time.monotonic() - began < 5
+            if number == 0:
+                serve.process.stdout.readline()  # it is ready
+            assert master.next(OBJECTS)[0][:len(OBJECTS)] == OBJECTS, "it is served"
+            if number == 10:
+                before = descriptors(serve.process), resident(serve.process)
+            if number % 3 == 0:
+                serve.process.stdin.write("burst 1\n")
+                serve.process.stdin.flush()
+                serve.process.stdout.readline()
+                assert master.receive()[1] == NOTIFY, "and it is not answered"
+            master.hang_up()
+            if number % 3 == 0:
+                master.accept()
+                assert master.serve_one() == NOTIFY
+                master.hang_up()
+        master.accept()
+        assert descriptors(serve.process) == before[0]
+        assert resident(serve.process) <= before[1] + 512
+        status = serve.command("status")
+        assert status["connected"] and status["waiting"] == 0 and status["sent"] == (rounds + 2) // 3
+        assert status["late_ms"] < 1000
+        assert serve.quit() == 0
+    finally:
+        serve.end()
+        master.close()
 
 
 class Impostor:

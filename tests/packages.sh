@@ -1,5 +1,5 @@
 #!/bin/sh
-# Sees to it that Debian packages are there: tests/packages.sh SET..., where SET is build, demo, test or bench; with
+# Sees to it that Debian packages are there: tests/packages.sh SET..., where SET is build, demo, test, integration or bench; with
 # --print it only names what is missing. Silent when nothing is. Works as root or through sudo; the daemons among the
 # packages are neither started nor enabled for the next boot, because a machine that runs a demonstration is not to
 # become a public web, SIP or DNS server. What was installed before, and its services, are left alone.
@@ -13,11 +13,13 @@ demo='ca-certificates snmp snmptrapd knot kamailio kamailio-tls-modules nginx-li
 test="$demo libcriterion-dev python3-pytest knot-dnsutils snmpd unbound prosody prosody-modules tinyproxy iproute2 nftables
     util-linux procps clang libclang-rt-14-dev llvm valgrind smitools faketime systemd-journal-remote
     libdb5.3 libicu72 libnsl2 libsasl2-modules" # the last four: tests/system/lab_postfix.py
+# nagios4-core wants some mail program; this one is no daemon.
+integration="$test nagios4-core msmtp-mta monitoring-plugins-basic monitoring-plugins-standard"
 # check_curl of the plugins needs liburiparser1, which their package only recommends.
 bench='pcre2-utils dnsperf prometheus-blackbox-exporter monitoring-plugins-basic monitoring-plugins-standard liburiparser1'
 
 # Packages whose services would start, and the services.
-daemons='knot kamailio nginx prosody snmpd snmptrapd tinyproxy unbound prometheus-blackbox-exporter'
+daemons='knot kamailio nagios4 nginx prosody snmpd snmptrapd tinyproxy unbound prometheus-blackbox-exporter'
 policy=/usr/sbin/policy-rc.d
 
 fail()
@@ -102,11 +104,12 @@ for argument; do
     build) wanted="$wanted $build" why="$why and build" ;;
     demo) wanted="$wanted $demo" why="$why and demonstrate" ;;
     test) wanted="$wanted $test" why="$why and test" ;;
+    integration) wanted="$wanted $integration" why="$why and try it with management stations" ;;
     bench) wanted="$wanted $bench" why="$why and measure" ;;
-    *) fail "there is no set \"$argument\": build, demo, test, bench" ;;
+    *) fail "there is no set \"$argument\": build, demo, test, integration, bench" ;;
     esac
 done
-[ -n "$wanted" ] || fail "usage: tests/packages.sh [--print] build|demo|test|bench..."
+[ -n "$wanted" ] || fail "usage: tests/packages.sh [--print] build|demo|test|integration|bench..."
 why=${why# and }
 
 if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then

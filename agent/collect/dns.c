@@ -155,7 +155,7 @@ static void try_done(void *context, int status, int timeouts, unsigned char *pac
         else if (status == ARES_ETIMEOUT)
             dns_story_note(query, OUTCOME_SILENT, try->channel->tcp, 0);
         else
-            dns_story_note(query, OUTCOME_REFUSED, try->channel->tcp, 0);
+            dns_story_note(query, OUTCOME_BROKEN, try->channel->tcp, try->channel->error);
         query_ready(query);
     }
     try_free(try);
@@ -169,7 +169,7 @@ static void query_send(struct dns_query *query)
     struct channel *channel = dns_channel_get(resolver, query->over_tcp);
     struct try *try = channel == NULL ? NULL : malloc(sizeof *try);
     if (try == NULL) {
-        dns_story_note(query, OUTCOME_UNSENT, query->over_tcp, ENOMEM);
+        dns_story_note(query, OUTCOME_BROKEN, query->over_tcp, ENOMEM);
         query_ready(query);
         return;
     }
@@ -186,13 +186,7 @@ static void query_send(struct dns_query *query)
     query->message[1] = (uint8_t)try->id;
     query->message[11] = try->plain ? 0 : 1; /* number of additional records: the OPT at the end */
     timer_need(dns, try->deadline);
-    errno = 0;
     ares_send(channel->ares, query->message, query->message_length - (try->plain ? DNS_OPT_SIZE : 0), try_done, try);
-    /* It may have failed at once: then errno says why. */
-    int error = errno;
-    struct story *story = dns_story(query);
-    if (query->state == READY && story->outcome == OUTCOME_REFUSED && error != 0)
-        dns_story_note(query, OUTCOME_UNSENT, query->over_tcp, error);
 }
 
 /* Asks query->resolver now, or lets the question wait for its turn. */

@@ -4,15 +4,24 @@
  * c-ares does not tell which server answered, and one odd reply changes a whole channel, so each resolver has its own:
  * one for UDP, where c-ares ignores truncation, and one for TCP, to which a truncated question is taken by us. So it is
  * known by which way a reply came or did not come. A UDP channel closes its socket whenever nothing is under way and is
- * replaced after CHANNEL_QUESTIONS, so that source ports do not stay what somebody has found out.
+ * replaced after CHANNEL_QUESTIONS, so that source ports do not stay what somebody has found out. A TCP channel carries
+ * one question at a time: a reply that comes octet by octet holds up nobody else's.
+ *
+ * The sockets are opened, read and written here, because c-ares tells nobody why one failed, and because it reads UDP
+ * for as long as something comes: a server that sends faster than we read would hold the thread for ever. After
+ * READS_MAX datagrams it is told that there are no more for now.
  */
 
 #include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/random.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -22,6 +31,62 @@
 #define CHANNEL_QUESTIONS 1000 /* then a UDP channel is replaced */
 #define SOCKET_BUFFER (1 << 20)
 #define DEFAULT_PORT 53
+#define READS_MAX 256
+
+/* Keeps why a call failed, for who asks what became of its question; errno stays what it is. */
+static ssize_t noted(struct channel *channel, ssize_t result)
+{
+    if (result >= 0)
+        channel->error = 0;
+    else if (errno != EAGAIN && errno != EINPROGRESS && errno != EINTR)
+        channel->error = errno;
+    return result;
+}
+
+static ares_socket_t socket_open(int family, int type, int protocol, void *context)
+{
+    const int size = SOCKET_BUFFER, yes = 1;
+    int descriptor = (int)noted(context, socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol));
+    if (descriptor >= 0) { /* where the system allows less, it gives what it allows */
+        setsockopt(descriptor, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+        setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
+        if (type == SOCK_DGRAM) /* without it Linux keeps from us that a router knows no way (ip(7)) */
+            setsockopt(descriptor, family == AF_INET6 ? IPPROTO_IPV6 : IPPROTO_IP,
+                       family == AF_INET6 ? IPV6_RECVERR : IP_RECVERR, &yes, sizeof yes);
+    }
+    return descriptor;
+}
+
+static int socket_close(ares_socket_t descriptor, void *context)
+{
+    (void)context;
+    return close(descriptor);
+}
+
+static int socket_connect(ares_socket_t descriptor, const struct sockaddr *address, ares_socklen_t length, void *context)
+{
+    return (int)noted(context, connect(descriptor, address, length));
+}
+
+static ares_ssize_t socket_read(ares_socket_t descriptor, void *data, size_t size, int flags, struct sockaddr *from,
+                                ares_socklen_t *from_length, void *context)
+{
+    struct channel *channel = context;
+    if (channel->reads++ >= READS_MAX) {
+        errno = EAGAIN;
+        return -1;
+    }
+    return noted(channel, recvfrom(descriptor, data, size, flags, from, from_length));
+}
+
+static ares_ssize_t socket_write(ares_socket_t descriptor, const struct iovec *parts, int count, void *context)
+{
+    struct msghdr message = {.msg_iov = (struct iovec *)parts, .msg_iovlen = (size_t)count};
+    return noted(context, sendmsg(descriptor, &message, MSG_NOSIGNAL));
+}
+
+static const struct ares_socket_functions socket_functions = {socket_open, socket_close, socket_connect, socket_read,
+                                                              socket_write};
 
 static int io_handle(sd_event_source *source, int descriptor, uint32_t events, void *context)
 {
@@ -29,6 +94,7 @@ static int io_handle(sd_event_source *source, int descriptor, uint32_t events, v
     struct dns *dns = channel->resolver->dns;
     (void)source;
     bool readable = (events & (EPOLLIN | EPOLLERR | EPOLLHUP)) != 0, writable = (events & EPOLLOUT) != 0;
+    channel->reads = 0;
     ares_process_fd(channel->ares, readable ? descriptor : ARES_SOCKET_BAD, writable ? descriptor : ARES_SOCKET_BAD);
     dns_settle(dns);
     return 0;
@@ -78,8 +144,6 @@ static struct channel *channel_new(struct resolver *resolver, bool tcp)
         .lookups = (char[]){"b"},
         .sock_state_cb = socket_state,
         .sock_state_cb_data = channel,
-        .socket_send_buffer_size = SOCKET_BUFFER,
-        .socket_receive_buffer_size = SOCKET_BUFFER,
         .ednspsz = 1232,
     };
     if (tcp)
@@ -91,13 +155,13 @@ static struct channel *channel_new(struct resolver *resolver, bool tcp)
     int status = ares_init_options(&channel->ares, &options,
                                    ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_NDOTS |
                                        ARES_OPT_SERVERS | ARES_OPT_DOMAINS | ARES_OPT_SORTLIST | ARES_OPT_LOOKUPS |
-                                       ARES_OPT_SOCK_STATE_CB | ARES_OPT_SOCK_SNDBUF | ARES_OPT_SOCK_RCVBUF |
-                                       ARES_OPT_EDNSPSZ | ARES_OPT_NOROTATE);
+                                       ARES_OPT_SOCK_STATE_CB | ARES_OPT_EDNSPSZ | ARES_OPT_NOROTATE);
     if (status != ARES_SUCCESS) {
         free(channel);
         return NULL;
     }
     LIST_INSERT_HEAD(&dns->channels, channel, link);
+    ares_set_socket_functions(channel->ares, &socket_functions, channel);
     if (ares_set_servers_ports(channel->ares, &resolver->server) != ARES_SUCCESS) {
         channel_free(channel);
         return NULL;
@@ -126,7 +190,7 @@ void dns_channels_reap(struct dns *dns)
 struct channel *dns_channel_get(struct resolver *resolver, bool tcp)
 {
     struct channel **channel = tcp ? &resolver->tcp : &resolver->udp;
-    if (*channel != NULL && !tcp && (*channel)->asked >= CHANNEL_QUESTIONS)
+    if (*channel != NULL && (tcp ? (*channel)->held > 0 : (*channel)->asked >= CHANNEL_QUESTIONS))
         dns_channel_retire(channel);
     if (*channel == NULL)
         *channel = channel_new(resolver, tcp);

@@ -15,18 +15,69 @@ struct story *dns_story(struct dns_query *query)
     return &query->stories[(query->turn - 1) % query->resolver_count];
 }
 
+/* Why no reply came: what the socket said is a fact about us and the network, silence is one about the resolver. */
+static enum reason unanswered_reason(enum outcome outcome, int error)
+{
+    if (outcome != OUTCOME_BROKEN)
+        return REASON_DNS_TIMEOUT;
+    switch (error) {
+    case ENETUNREACH:
+    case EADDRNOTAVAIL: /* no address of ours in that family */
+    case EAFNOSUPPORT:
+    case EINVAL: /* an unreachable or blackhole route */
+        return REASON_NET_UNREACHABLE;
+    case EHOSTUNREACH:
+    case EHOSTDOWN:
+        return REASON_HOST_UNREACHABLE;
+    case EACCES:
+    case EPERM:
+        return REASON_ADMIN_PROHIBITED;
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
+    case ENOBUFS:
+    case EADDRINUSE:
+        return REASON_LOCAL_RESOURCE;
+    default:
+        return REASON_DNS_TIMEOUT;
+    }
+}
+
+/*
+ * Of several resolvers without a reply: that we have no means outranks all, and one that was asked in vain outranks one
+ * that could not be asked, such as the IPv6 address of a resolver on a host without IPv6.
+ */
+static int unanswered_rank(enum reason reason)
+{
+    switch (reason) {
+    case REASON_LOCAL_RESOURCE:
+        return 4;
+    case REASON_DNS_TIMEOUT:
+        return 3;
+    case REASON_ADMIN_PROHIBITED:
+        return 2;
+    case REASON_HOST_UNREACHABLE:
+        return 1;
+    default:
+        return 0;
+    }
+}
+
 void dns_story_note(struct dns_query *query, enum outcome outcome, bool tcp, int error)
 {
+    struct dns_answer *answer = &query->answer;
     struct story *story = dns_story(query);
     *story = (struct story){.tries = story->tries, .outcome = outcome, .tcp = tcp, .rcode = -1, .error = error};
     if (tcp) { /* a reply was there, but only in part */
-        query->answer.reason = REASON_DNS_MALFORMED;
-        query->answer.tcp = true;
-        text_copy(query->answer.resolver, sizeof query->answer.resolver, query->resolver->text);
-    } else if (query->answer.rcode < 0 && query->answer.reason != REASON_DNS_MALFORMED) {
-        bool local = error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS;
-        query->answer.reason = local ? REASON_LOCAL_RESOURCE : REASON_DNS_TIMEOUT;
-        text_copy(query->answer.resolver, sizeof query->answer.resolver, query->resolver->text);
+        answer->reason = REASON_DNS_MALFORMED;
+        answer->tcp = true;
+        text_copy(answer->resolver, sizeof answer->resolver, query->resolver->text);
+    } else if (answer->rcode < 0 && answer->reason != REASON_DNS_MALFORMED) {
+        enum reason reason = unanswered_reason(outcome, error);
+        if (answer->resolver[0] != '\0' && unanswered_rank(reason) < unanswered_rank(answer->reason))
+            return;
+        answer->reason = reason;
+        text_copy(answer->resolver, sizeof answer->resolver, query->resolver->text);
     }
 }
 
@@ -56,11 +107,13 @@ static void story_phrase(const struct story *story, char *out, size_t size)
     case OUTCOME_SILENT:
         text_format(out, size, "no reply%s from", way);
         break;
-    case OUTCOME_REFUSED:
-        text_format(out, size, "refused or broken off%s by", way);
-        break;
-    case OUTCOME_UNSENT:
-        text_format(out, size, "cannot send (%s) to", strerror(story->error));
+    case OUTCOME_BROKEN:
+        if (story->error == ECONNREFUSED)
+            text_format(out, size, "refused%s by", way);
+        else if (story->error == 0 || story->error == ECONNRESET || story->error == EPIPE)
+            text_format(out, size, "broken off%s by", way);
+        else
+            text_format(out, size, "cannot be sent%s (%s) to", way, strerrordesc_np(story->error));
         break;
     case OUTCOME_REPLY:
         text_format(out, size, "%s from",

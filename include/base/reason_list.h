@@ -111,7 +111,7 @@ REASON_ROW(203, TCP_RESET, tcpReset, EVENT_CONNECTION, SEVERITY_MAJOR, ACTOR_PAR
            "Check the peer's address allow-list and connection limits; look for a device resetting the flow.",
            "WSAECONNRESET 0x80072746")
 REASON_ROW(204, NET_UNREACHABLE, netUnreachable, EVENT_CONNECTION, SEVERITY_MAJOR, ACTOR_US,
-           "No route to the partner's network.",
+           "No route to the network of the partner or of the resolver.",
            "Check local routes and, for IPv6, whether this host has working IPv6.",
            "WSAENETUNREACH 0x80072743")
 REASON_ROW(205, HOST_UNREACHABLE, hostUnreachable, EVENT_CONNECTION, SEVERITY_MAJOR, ACTOR_NETWORK,

@@ -76,7 +76,8 @@ void dns_free(struct dns *dns);
  * NULL) in their order, and then once more in that order: an answer or a negative answer ends it; a timeout, SERVFAIL,
  * REFUSED, NOTIMP or malformed reply goes on to the next, each within the budget dns_try (once more over TCP when a reply
  * was truncated), all within the budget dns. What fails everywhere is judged by the last reply, because a resolver that
- * says something tells more than one that is silent; without any reply it is dnsTimeout. The detail names all resolvers
+ * says something tells more than one that is silent; without any reply it is dnsTimeout, or, where no resolver could be
+ * asked at all, what the network said: netUnreachable, hostUnreachable, adminProhibited. The detail names all resolvers
  * that were asked. A name that cannot be asked is dnsNameInvalid; a socket that cannot be had is localResource.
  * Returns a handle for dns_cancel, valid until `done`. NULL only without memory.
  */

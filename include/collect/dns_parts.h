@@ -32,6 +32,8 @@ struct channel {
     bool retired;    /* replaced; freed when nothing is under way */
     unsigned held;   /* tries that c-ares holds */
     unsigned asked;
+    unsigned reads;  /* since its socket was last said to be readable */
+    int error;       /* errno of what its socket did last, 0 when that went well */
 };
 
 struct resolver {
@@ -58,7 +60,7 @@ struct try {
 
 enum state { WAITING = 1, TRYING, READY, FINISHED };
 
-enum outcome { OUTCOME_NONE, OUTCOME_SILENT, OUTCOME_REFUSED, OUTCOME_UNSENT, OUTCOME_REPLY };
+enum outcome { OUTCOME_NONE, OUTCOME_SILENT, OUTCOME_BROKEN, OUTCOME_REPLY };
 
 struct story { /* what became of the question at one resolver */
     uint8_t tries;
@@ -66,7 +68,7 @@ struct story { /* what became of the question at one resolver */
     bool tcp;
     int16_t rcode;
     enum reason reason;
-    int error; /* errno of OUTCOME_UNSENT */
+    int error; /* errno of OUTCOME_BROKEN; 0: the resolver closed the connection */
 };
 
 struct dns_query {

@@ -49,9 +49,10 @@ def question_end(query):
     return at + 5
 
 
-def reply_wire(query, rcode=0, answers=(), flags=0x8000, options=None):
-    """A reply to `query`: answers are (type, ttl, data) of the name asked; options the data of OPT, None without OPT."""
-    extra = b"" if options is None else b"\0" + struct.pack(">HHIH", 41, 1232, 0, len(options)) + options
+def reply_wire(query, rcode=0, answers=(), flags=0x8000, options=None, extended=0):
+    """A reply to `query`: answers are (type, ttl, data) of the name asked; options the data of OPT, None without OPT;
+    extended the upper bits of the rcode, which OPT holds."""
+    extra = b"" if options is None else b"\0" + struct.pack(">HHIH", 41, 1232, extended << 24, len(options)) + options
     records = b"".join(b"\xc0\x0c" + struct.pack(">HHIH", rtype, 1, ttl, len(data)) + data
                        for rtype, ttl, data in answers)
     return (query[:2] + struct.pack(">5H", flags | rcode, 1, len(answers), 0, int(options is not None)) +
@@ -154,33 +155,79 @@ def unbound(folder, port, extra):
                   query_wire("localhost", 1))
 
 
-class OddResolver:
-    """A UDP resolver whose replies `respond(query, count)` makes: a list of datagrams, empty for silence."""
+def framed(message):
+    return struct.pack(">H", len(message)) + message
 
-    def __init__(self, port, respond):
+
+class OddResolver:
+    """A resolver whose UDP replies `respond(query, count)` makes: an iterable of datagrams, empty for silence. With
+    `stream` it listens on TCP too: stream(query) makes what is sent, piece by piece, until it ends or the peer goes."""
+
+    def __init__(self, port, respond, stream=None):
         self.respond = respond
+        self.stream = stream
         self.queries = []
         self.sources = []
+        self.closing = threading.Event()
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.sock.bind(("127.0.0.1", port))
-        self.thread = threading.Thread(target=self.serve)
-        self.thread.start()
+        self.threads = [threading.Thread(target=self.serve)]
+        if stream:
+            self.listener = socket.create_server(("127.0.0.1", port))
+            self.threads.append(threading.Thread(target=self.accept))
+        for thread in self.threads:
+            thread.start()
 
     def serve(self):
         while True:
             query, source = self.sock.recvfrom(4096)
-            if not query:  # from close
+            if self.closing.is_set():
                 return
             self.queries.append(query)
             self.sources.append(source[1])
             for datagram in self.respond(query, len(self.queries)):
-                self.sock.sendto(datagram, source)
+                if self.closing.is_set():
+                    return
+                with contextlib.suppress(OSError):  # the asker may be gone
+                    self.sock.sendto(datagram, source)
+
+    def accept(self):
+        while True:
+            connection, _ = self.listener.accept()
+            if self.closing.is_set():
+                connection.close()
+                return
+            thread = threading.Thread(target=self.converse, args=(connection,))
+            self.threads.append(thread)
+            thread.start()
+
+    def converse(self, connection):
+        with connection, contextlib.suppress(OSError):
+            connection.settimeout(5)
+            query = connection.recv(4096)[2:]
+            if len(query) < 12:
+                return
+            for piece in self.stream(query):
+                if self.closing.is_set():
+                    return
+                connection.sendall(piece)
+
+    def pause(self, seconds):
+        """For responders: a wait that ends early when the resolver is closed."""
+        self.closing.wait(seconds)
 
     def close(self):
+        self.closing.set()
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             sock.sendto(b"", self.sock.getsockname())
-        self.thread.join()
+        if self.stream:
+            with contextlib.suppress(OSError):
+                socket.create_connection(self.listener.getsockname(), 2).close()
+        for thread in self.threads:
+            thread.join()
         self.sock.close()
+        if self.stream:
+            self.listener.close()
 
     def __enter__(self):
         return self

@@ -7,8 +7,11 @@ import contextlib
 import json
 import os
 import socket
+import struct
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
 
@@ -188,9 +191,84 @@ def test_a_closed_port_is_seen_at_once():
     assert "refused" in row["detail"]
 
 
-def test_a_resolver_without_a_route_is_said_so():
+def nft(rules):
+    subprocess.run(["nft", "-f", "-"], input=rules, text=True, check=True, timeout=10)
+
+
+@contextlib.contextmanager
+def filtered(chain, verdict):
+    """What goes to 127.0.0.7 meets a filter."""
+    nft(f"""table ip filtered {{
+    chain {chain} {{
+        type filter hook {chain} priority 0;
+        ip daddr 127.0.0.7 {verdict}
+    }}
+}}
+""")
+    try:
+        yield
+    finally:
+        nft("delete table ip filtered\n")
+
+
+def test_a_resolver_without_a_route_is_said_so(knot):
     row = ask_one(["192.0.2.53:53"], "x.example A")
-    assert row["reason"] == "dnsTimeout" and "unreachable" in row["detail"] and "192.0.2.53:53" in row["detail"]
+    assert row["reason"] == "netUnreachable" and row["rcode"] == -1 and row["duration"] < 1_000_000
+    assert row["detail"] == "x.example A: cannot be sent (Network is unreachable) to 192.0.2.53:53 (2 tries)"
+    row = ask_one(["[2001:db8::53]:53"], "x.example A")
+    assert row["reason"] == "netUnreachable" and "[2001:db8::53]:53" in row["detail"]
+
+
+@pytest.mark.parametrize("chain, verdict, reason, phrase", [
+    ("input", "reject with icmp type host-unreachable", "hostUnreachable", "No route to host"),
+    ("input", "reject with icmp type net-unreachable", "netUnreachable", "Network is unreachable"),
+    ("input", "reject with icmp type port-unreachable", "dnsTimeout", "refused by 127.0.0.7:53"),
+    ("input", "drop", "dnsTimeout", "no reply from 127.0.0.7:53"),
+    ("output", "drop", "adminProhibited", "Operation not permitted"),
+])
+def test_what_the_network_says_about_a_resolver(chain, verdict, reason, phrase):
+    with filtered(chain, verdict):
+        row = ask_one(["127.0.0.7:53"], "x.example A", "--try", "200")
+    assert row["reason"] == reason and phrase in row["detail"], row
+    assert row["resolver"] == "127.0.0.7:53"
+
+
+def test_a_resolver_that_was_asked_in_vain_says_more_than_one_that_cannot_be_asked():
+    with lab_dns.OddResolver(ODD, lambda query, count: []):
+        for order in (["192.0.2.53:53", ODD], [ODD, "192.0.2.53:53"]):
+            row = ask_one(order, "x.example A", "--try", "100")
+            assert row["reason"] == "dnsTimeout" and row["resolver"] == f"127.0.0.1:{ODD}"
+            assert "no reply from" in row["detail"] and "(Network is unreachable) to 192.0.2.53:53" in row["detail"]
+
+
+@pytest.mark.parametrize("rcode, reason, name", [
+    (1, "dnsMalformed", "FORMERR"), (2, "dnsServFail", "SERVFAIL"), (4, "dnsNotImplemented", "NOTIMP"),
+    (5, "dnsRefused", "REFUSED"), (6, "dnsOther", "YXDOMAIN"), (9, "dnsOther", "NOTAUTH"), (10, "dnsOther", "NOTZONE"),
+    (15, "dnsOther", "an unknown rcode"), (16, "dnsOther", "BADVERS"), (23, "dnsOther", "BADCOOKIE"),
+    (3841, "dnsOther", "an unknown rcode"),
+])
+def test_every_rcode_is_told_as_it_came(rcode, reason, name):
+    def respond(query, count):
+        return [lab_dns.reply_wire(query, rcode & 15, options=b"", extended=rcode >> 4)]
+
+    with lab_dns.OddResolver(ODD, respond):
+        row = ask_one([ODD], "_sip._tcp.x.example SRV")
+    assert (row["reason"], row["rcode"]) == (reason, rcode) and f"{name} from 127.0.0.1:{ODD}" in row["detail"], row
+
+
+def test_replies_to_other_questions_are_ignored_until_the_time_is_over():
+    def respond(query, count):
+        other_id = bytes([query[0], query[1] ^ 1]) + query[2:]
+        other_name = query[:13] + bytes([query[13] ^ 1]) + query[14:]
+        other_type = lab_dns.query_wire("x.example", 28)
+        forged = [(1, 60, A)]
+        return [lab_dns.reply_wire(other, answers=forged, options=b"")
+                for other in (other_id, other_name, query[:2] + other_type[2:])]
+
+    with lab_dns.OddResolver(ODD, respond) as odd:
+        row = ask_one([ODD], "x.example A", "--try", "200")
+        assert row["reason"] == "dnsTimeout" and row["addresses"] == [] and len(odd.queries) == 2
+        assert 390_000 < row["duration"] < 1_400_000
 
 
 def test_what_is_not_our_reply_is_ignored():
@@ -230,6 +308,85 @@ def test_truncated_without_tcp_is_said_so():
             row = ask_one([ODD], "x.example A", "--try", "200")
     assert row["reason"] == "dnsMalformed" and "no reply by TCP, after a truncated reply" in row["detail"]
     assert 390_000 < row["duration"] < 1_500_000
+
+
+def truncated(query, count):
+    return [lab_dns.reply_wire(query, flags=0x8200, options=b"")]
+
+
+def slowly(query):
+    yield struct.pack(">H", 8000)
+    for octet in lab_dns.reply_wire(query, answers=[(1, 60, A)]):
+        odd_pause.wait(1)
+        yield bytes([octet])
+
+
+def endlessly(query):
+    other = bytes([query[0] ^ 1]) + query[1:]
+    while True:
+        yield lab_dns.framed(lab_dns.reply_wire(other, answers=[(1, 60, A)])) * 100
+
+
+def emptily(query):
+    while True:
+        yield b"\0" * 1000
+
+
+def in_part(query):
+    yield lab_dns.framed(lab_dns.reply_wire(query, answers=[(1, 60, A)]))[:-1]
+
+
+odd_pause = threading.Event()  # never set: what a byte a second waits for
+
+
+@pytest.mark.parametrize("stream", [slowly, endlessly, emptily, in_part])
+def test_odd_replies_by_tcp_end_within_the_budget(stream):
+    with lab_dns.OddResolver(ODD, truncated, stream):
+        began = time.monotonic()
+        row = ask_one([ODD], "x.example A", "--try", "300", "--total", "1000")
+        assert time.monotonic() - began < 2
+    assert row["reason"] == "dnsMalformed" and row["tcp"] and "by TCP" in row["detail"] and row["duration"] < 1_500_000
+
+
+def test_the_longest_reply_is_read():
+    count = 4000
+
+    def stream(query):
+        answers = [(1, 60, struct.pack(">I", 0x0A000000 + i)) for i in range(count)]
+        yield lab_dns.framed(lab_dns.reply_wire(query, answers=answers))
+
+    with lab_dns.OddResolver(ODD, truncated, stream):
+        row = ask_one([ODD], "x.example A")
+    assert row["reason"] == "none" and row["address_total"] == count and row["addresses"][0] == "10.0.0.0"
+
+
+def test_one_slow_reply_by_tcp_does_not_keep_others():
+    def stream(query):
+        if b"slow" in query:
+            yield from slowly(query)
+        else:
+            yield lab_dns.framed(lab_dns.reply_wire(query, answers=[(1, 60, A)]))
+
+    with lab_dns.OddResolver(ODD, truncated, stream):
+        rows = ask([ODD], "slow.example A", "x.example A", options=("--try", "300", "--total", "2000"))
+    assert rows[0]["reason"] == "dnsMalformed" and rows[0]["duration"] < 1_500_000
+    assert rows[1]["reason"] == "none" and rows[1]["addresses"] == ["192.0.2.1"], rows[1]
+
+
+def test_a_flood_by_udp_ends_within_the_budget(knot):
+    def flood(query, count):
+        other = lab_dns.reply_wire(bytes([query[0] ^ 1]) + query[1:], answers=[(1, 60, A)])
+        end = time.monotonic() + 3
+        while time.monotonic() < end:
+            yield other
+
+    with lab_dns.OddResolver(ODD, flood):
+        began = time.monotonic()
+        flooded, = ask([ODD], "x.example A", options=("--try", "300", "--total", "1000"))
+        assert time.monotonic() - began < 2
+        assert flooded["reason"] == "dnsTimeout"
+        row = ask_one([ODD, KNOT], "edge.x.example A", "--try", "300", "--total", "1000")
+        assert row["reason"] == "none"
 
 
 def test_a_resolver_without_edns():

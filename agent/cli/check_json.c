@@ -102,13 +102,27 @@ static json_t *certificate_object(const struct observation_certificate *certific
     return object;
 }
 
-/* The chain of the endpoint that the verdict is about, or of the first that showed one. */
-static json_t *certificate_array(const struct walk *walk)
+/* The endpoint that the verdict is about, or the first that showed a chain; NULL when there is none. */
+static const struct walk_endpoint *shown_endpoint(const struct walk *walk)
 {
-    json_t *array = json_array();
     const struct walk_endpoint *endpoint = walk->endpoint >= 0 ? &walk->endpoints[walk->endpoint] : NULL;
     for (size_t i = 0; i < walk->endpoint_count && (!endpoint || endpoint->certificate_count == 0); i++)
         endpoint = &walk->endpoints[i];
+    return endpoint;
+}
+
+static json_t *peer_ca_array(const struct walk_endpoint *endpoint)
+{
+    json_t *array = json_array();
+    for (size_t i = 0; endpoint && i < endpoint->peer_ca_count; i++)
+        if (json_array_append_new(array, text(endpoint->peer_cas[i])) != 0)
+            abort();
+    return array;
+}
+
+static json_t *certificate_array(const struct walk_endpoint *endpoint)
+{
+    json_t *array = json_array();
     for (size_t i = 0; endpoint && i < endpoint->certificate_count; i++)
         if (json_array_append_new(array, certificate_object(&endpoint->certificates[i])) != 0)
             abort();
@@ -136,7 +150,8 @@ void check_json(FILE *out, const struct walk *walk)
         if (json_array_append_new(steps, step_object(&walk->steps[i])) != 0)
             abort();
     set(object, "steps", steps);
-    set(object, "certificates", certificate_array(walk));
+    set(object, "certificates", certificate_array(shown_endpoint(walk)));
+    set(object, "peer_cas", peer_ca_array(shown_endpoint(walk)));
     if (json_dumpf(object, out, JSON_COMPACT) == 0)
         fputc('\n', out);
     json_decref(object);

@@ -187,6 +187,12 @@ static void print_certificates(FILE *out, const struct walk_endpoint *endpoint)
     }
 }
 
+static void print_peer_cas(FILE *out, const struct walk_endpoint *endpoint)
+{
+    for (size_t i = 0; i < endpoint->peer_ca_count; i++)
+        fprintf(out, "                 %-9s%s\n", i == 0 ? "takes" : "", endpoint->peer_cas[i]);
+}
+
 /* Steps of one endpoint in full; those that were not reached share a line. */
 static void print_endpoint(FILE *out, const struct walk *walk, size_t number, const struct check_style *style)
 {
@@ -202,6 +208,8 @@ static void print_endpoint(FILE *out, const struct walk *walk, size_t number, co
         print_step(out, walk, step, style);
         if (step->stage == STAGE_TLS)
             print_certificates(out, &walk->endpoints[number]);
+        if (step->stage == STAGE_CLIENT && style->verbose)
+            print_peer_cas(out, &walk->endpoints[number]);
     }
     if (!*skipped)
         return;

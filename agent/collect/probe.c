@@ -212,6 +212,7 @@ static void add_host(struct walk *walk, struct host *host)
         struct endpoint *endpoint = host->endpoints[i];
         size_t position = walk_add_endpoint(walk, &endpoint->result);
         endpoint->result.certificates = NULL;
+        endpoint->result.peer_cas = NULL;
         for (size_t k = 0; k < endpoint->step_count; k++) {
             endpoint->steps[k].endpoint = (int)position;
             walk_add_step(walk, &endpoint->steps[k]);

@@ -179,8 +179,10 @@ static void judge_http(struct endpoint *endpoint)
     text_printable(line, sizeof line, reply, strcspn(reply, "\r\n"));
     text_format(detail, sizeof detail, "the server answers \"%s\" %s", line,
                 result->facts.certificate_sent ? "to our certificate" : "because we sent no certificate");
+    tls_describe_own(result, detail, sizeof detail);
     finish_tls(endpoint,
-               result->facts.certificate_sent ? REASON_TLS_CLIENT_CERT_REJECTED : REASON_TLS_CLIENT_CERT_REQUIRED,
+               result->facts.certificate_sent ? tls_refusal(&result->facts, REASON_TLS_CLIENT_CERT_REJECTED)
+                                              : REASON_TLS_CLIENT_CERT_REQUIRED,
                detail);
 }
 
@@ -676,5 +678,6 @@ void endpoint_free(struct endpoint *endpoint)
         prober_leave_queue(endpoint->probe->prober, endpoint);
     release(endpoint);
     free(endpoint->result.certificates);
+    free(endpoint->result.peer_cas);
     free(endpoint);
 }

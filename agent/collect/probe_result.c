@@ -12,6 +12,8 @@
 #include "base/text.h"
 #include "collect/probe_parts.h"
 
+#define PEER_CAS_MAX 64
+
 static struct walk_step *add_step(struct endpoint *endpoint, enum stage stage, enum step_state state)
 {
     struct walk_step *step = &endpoint->steps[endpoint->step_count++];
@@ -137,16 +139,30 @@ static void describe_leaf(struct walk_step *step, const struct tls_result *resul
                 clock_text(leaf->not_after, end, sizeof end));
 }
 
-static void describe_client(struct walk_step *step, const struct tls_facts *facts, bool accepted)
+static void copy_peer_cas(struct endpoint *endpoint, size_t count)
 {
+    if (count > PEER_CAS_MAX)
+        count = PEER_CAS_MAX;
+    if (count == 0)
+        return;
+    endpoint->result.peer_cas = calloc(count, sizeof endpoint->result.peer_cas[0]);
+    if (!endpoint->result.peer_cas)
+        abort();
+    endpoint->result.peer_ca_count = tls_peer_cas(endpoint->tls, endpoint->result.peer_cas, count);
+}
+
+static void describe_client(struct walk_step *step, const struct tls_result *result)
+{
+    const struct tls_facts *facts = &result->facts;
     const char *text = "not asked for";
     if (facts->certificate_asked && !facts->certificate_sent)
         text = "asked for, none configured, and the peer goes on without";
-    else if (accepted)
+    else if (result->client_certificate_accepted)
         text = "asked for, sent and accepted";
     else if (facts->certificate_asked)
         text = "asked for and sent; the peer has not refused it";
     text_copy(step->detail, sizeof step->detail, text);
+    tls_describe_own(result, step->detail, sizeof step->detail);
 }
 
 /*
@@ -175,7 +191,7 @@ static void tls_details(struct endpoint *endpoint, const struct tls_result *resu
     if (client != REASON_NONE)
         fail_step(step, client, refused != REASON_NONE ? detail : result->detail);
     else if (through)
-        describe_client(step, &result->facts, result->client_certificate_accepted);
+        describe_client(step, result);
 }
 
 static void describe_tls(struct walk_step *step, const struct tls_result *result)
@@ -211,4 +227,5 @@ void endpoint_judge_tls(struct endpoint *endpoint, enum reason override, const c
     told->alert = (int16_t)result->facts.first_alert;
     told->not_after = result->not_after;
     copy_certificates(endpoint, result);
+    copy_peer_cas(endpoint, result->facts.ca_count);
 }

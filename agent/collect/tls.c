@@ -372,20 +372,14 @@ struct tls_result *tls_session_result(struct tls_session *session)
 static void complete_facts(struct tls_session *session)
 {
     struct tls_facts *facts = &session->facts;
-    const struct tls_trust *trust = session->trust;
     if (!facts->failed && session->phase == TLS_OPEN)
         facts->phase = TLS_OPEN;
     facts->server_hello =
         facts->first_count >= 6 && facts->first[0] == SSL3_RT_HANDSHAKE && facts->first[5] == SSL3_MT_SERVER_HELLO;
-    /* libssl has chosen how to sign only when it found our certificate fit for what the peer asked */
-    int scheme;
-    facts->certificate_sent = session->ssl && facts->certificate_asked && trust->has_certificate &&
-                              SSL_get_signature_nid(session->ssl, &scheme) == 1;
-    int64_t now = clock_wall();
-    facts->own_expired = trust->has_certificate && (now < trust->own_begin || now > trust->own_end);
+    tls_own_facts(session);
     int64_t end = session->result->not_after;
     facts->expiring = session->target->expiry_days > 0 && end != CLOCK_NEVER &&
-                      end - now < (int64_t)session->target->expiry_days * 86400 * CLOCK_SECOND;
+                      end - clock_wall() < (int64_t)session->target->expiry_days * 86400 * CLOCK_SECOND;
 }
 
 static const char *version_text(int version)

@@ -1,5 +1,5 @@
 /*
- * Facts of a TLS session -> one reason, and its text. Pure: no session, no clock, no I/O.
+ * Facts of a TLS session -> one reason. Pure: no session, no clock, no I/O.
  *
  * The order is what makes it right. Our own unusable certificate or CAs explain everything that follows. What our
  * verification found outranks the alert that we sent because of it and the way the peer took that. Then our timer, then
@@ -12,11 +12,6 @@
 
 #include <errno.h>
 #include <openssl/err.h>
-#include <stdio.h>
-#include <string.h>
-
-#include "base/clock.h"
-#include "base/text.h"
 
 /* RFC 8446 section 6 and what older versions had. */
 enum alert {
@@ -95,7 +90,7 @@ const char *tls_alert_name(int number)
     return "unknown";
 }
 
-static enum reason crl_reason(int code)
+static enum reason revocation_reason(int code)
 {
     switch (code) {
     case X509_V_ERR_UNABLE_TO_GET_CRL:
@@ -110,6 +105,9 @@ static enum reason crl_reason(int code)
     case X509_V_ERR_UNHANDLED_CRITICAL_CRL_EXTENSION:
     case X509_V_ERR_DIFFERENT_CRL_SCOPE:
     case X509_V_ERR_CRL_PATH_VALIDATION_ERROR:
+    case X509_V_ERR_OCSP_VERIFY_NEEDED:
+    case X509_V_ERR_OCSP_VERIFY_FAILED:
+    case X509_V_ERR_OCSP_CERT_UNKNOWN:
         return REASON_TLS_REVOCATION_UNKNOWN;
     default:
         return REASON_NONE;
@@ -212,7 +210,7 @@ enum reason tls_verify_reason(int code, int depth)
     default:
         break;
     }
-    enum reason reason = crl_reason(code);
+    enum reason reason = revocation_reason(code);
     if (reason == REASON_NONE)
         reason = constraint_reason(code);
     if (reason == REASON_NONE)
@@ -312,11 +310,26 @@ static enum reason client_alert(const struct tls_facts *facts)
     }
 }
 
+/* Alerts that say themselves what is wrong with our certificate. */
+static bool says_what(int alert)
+{
+    return alert == ALERT_CERTIFICATE_EXPIRED || alert == ALERT_CERTIFICATE_REVOKED || alert == ALERT_UNKNOWN_CA;
+}
+
+enum reason tls_refusal(const struct tls_facts *facts, enum reason reason)
+{
+    if (!facts->certificate_sent || says_what(facts->first_alert))
+        return reason;
+    if (facts->own_misused)
+        return REASON_TLS_LOCAL_CERTIFICATE_PROBLEM;
+    return facts->ca_count > 0 && !facts->ca_ours ? REASON_TLS_CLIENT_CERT_REJECTED_CA : reason;
+}
+
 static enum reason alert_reason(const struct tls_facts *facts)
 {
     enum reason reason = client_alert(facts);
     if (reason != REASON_NONE)
-        return reason;
+        return tls_refusal(facts, reason);
     switch (facts->first_alert) {
     case ALERT_HANDSHAKE_FAILURE:
     case ALERT_INSUFFICIENT_SECURITY:
@@ -414,7 +427,8 @@ static enum reason connection_reason(const struct tls_facts *facts)
     case ECONNRESET:
     case ECONNABORTED:
     case EPIPE:
-        return facts->first_count == 0 && !facts->spoken ? REASON_TCP_RESET : REASON_TLS_CLOSED_DURING_HANDSHAKE;
+        return facts->first_count == 0 && !facts->spoken ? REASON_TCP_RESET
+                                                         : tls_refusal(facts, REASON_TLS_CLOSED_DURING_HANDSHAKE);
     default:
         return REASON_CONNECTION_OTHER;
     }
@@ -447,7 +461,8 @@ static enum reason open_reason(const struct tls_facts *facts)
     if (facts->first_alert > 0 && facts->first_alert_fatal)
         return alert_reason(facts);
     if (facts->certificate_asked && !facts->answered)
-        return facts->errno_value || facts->end_of_file ? REASON_TLS_CLOSED_DURING_HANDSHAKE : REASON_TLS_OTHER;
+        return facts->errno_value || facts->end_of_file ? tls_refusal(facts, REASON_TLS_CLOSED_DURING_HANDSHAKE)
+                                                        : REASON_TLS_OTHER;
     return REASON_NONE;
 }
 
@@ -463,103 +478,7 @@ enum reason tls_judge(const struct tls_facts *facts)
         reason = facts->phase == TLS_OPEN ? open_reason(facts) : failure_reason(facts);
     if (reason == REASON_NONE && !facts->chain_presented)
         return REASON_TLS_NO_CERTIFICATE;
-    return reason == REASON_NONE && facts->expiring ? REASON_TLS_EXPIRING_SOON : reason;
-}
-
-static const char *date(int64_t wall, char out[CLOCK_TEXT_SIZE])
-{
-    return clock_text(wall, out, CLOCK_TEXT_SIZE);
-}
-
-/* The certificate that ends first. */
-static const char *first_to_end(const struct tls_result *result)
-{
-    for (size_t i = 0; i < result->certificate_count; i++) {
-        if (result->certificates[i].not_after == result->not_after)
-            return result->certificates[i].subject;
-    }
-    return "";
-}
-
-static void describe_verification(struct tls_result *result, const char *wanted)
-{
-    const struct observation_certificate *culprit = &result->culprit;
-    char *out = result->detail, when[CLOCK_TEXT_SIZE];
-    size_t size = sizeof result->detail;
-    switch (result->reason) {
-    case REASON_TLS_UNTRUSTED_ROOT:
-        if (strcmp(culprit->subject, culprit->issuer) == 0)
-            text_format(out, size, "root \"%s\" is not trusted here", culprit->subject);
-        else
-            text_format(out, size, "issuer \"%s\" is neither sent nor trusted here", culprit->issuer);
-        break;
-    case REASON_TLS_INCOMPLETE_CHAIN:
-        text_format(out, size, "issuer \"%s\" not sent%s", result->missing,
-                    result->facts.intermediate_known ? "" : ", nor known here");
-        break;
-    case REASON_TLS_WRONG_PRINCIPAL:
-        text_format(out, size, "wanted %.100s, offered %s", wanted,
-                    result->certificate_count && result->certificates[0].names[0] ? result->certificates[0].names
-                                                                                  : "no names");
-        break;
-    case REASON_TLS_EXPIRED:
-        text_format(out, size, "ended %s: \"%s\"", date(culprit->not_after, when), culprit->subject);
-        break;
-    case REASON_TLS_NOT_YET_VALID:
-        text_format(out, size, "begins %s: \"%s\"", date(culprit->not_before, when), culprit->subject);
-        break;
-    case REASON_TLS_SELF_SIGNED:
-        text_format(out, size, "signed by itself: \"%s\"", culprit->subject);
-        break;
-    case REASON_TLS_REVOKED:
-        text_format(out, size, "revoked: serial %s of \"%s\"", culprit->serial, culprit->subject);
-        break;
-    case REASON_TLS_REVOCATION_UNKNOWN:
-        text_format(out, size, "no valid CRL of \"%s\"", culprit->issuer);
-        break;
-    case REASON_TLS_PIN_MISMATCH:
-        text_format(out, size, "no key of the chain is pinned; leaf \"%s\"",
-                    result->certificate_count ? result->certificates[0].subject : "");
-        break;
-    default:
-        break;
-    }
-    if (result->verify_error && out[0] == '\0')
-        text_format(out, size, "%s: \"%s\"", X509_verify_cert_error_string(result->verify_error), culprit->subject);
-    else if (result->verify_error == X509_V_ERR_CRL_HAS_EXPIRED)
-        text_append(out, size, ", only an expired one");
-}
-
-static void describe_connection(struct tls_result *result)
-{
-    const struct tls_facts *facts = &result->facts;
-    char *out = result->detail, text[40];
-    size_t size = sizeof result->detail;
-    const char *when = facts->first_count == 0 ? "before it sent anything"
-                       : facts->phase == TLS_HANDSHAKE
-                           ? (facts->certificate_asked ? "after it asked for our certificate" : "in the handshake")
-                           : "after the handshake";
-    if (facts->first_alert > 0)
-        text_format(out, size, "%s alert %d %s received%s", facts->first_alert_fatal ? "fatal" : "warning",
-                    facts->first_alert, tls_alert_name(facts->first_alert),
-                    !facts->certificate_asked ? ""
-                    : facts->certificate_sent ? " for our certificate"
-                                              : ", a certificate was asked for and we have none");
-    else if (facts->timed_out)
-        text_format(out, size, "silent %s", facts->first_count == 0 ? "since our ClientHello" : "in mid-handshake");
-    else if (facts->flooded)
-        text_format(out, size, "more than %d octets before the handshake was done", TLS_INPUT_OCTETS);
-    else if (result->reason == REASON_TLS_PLAINTEXT) {
-        text_printable(text, sizeof text, facts->first, facts->first_count);
-        text_format(out, size, "answered \"%s\"", text);
-    } else if (facts->errno_value)
-        text_format(out, size, "%s %s", strerror(facts->errno_value), when);
-    else if (facts->end_of_file)
-        text_format(out, size, "closed %s", when);
-    else if (facts->library) {
-        const char *said = ERR_reason_error_string(facts->library);
-        text_format(out, size, "%s", said ? said : "error without a text");
-    }
+    return reason == REASON_NONE && (facts->expiring || facts->own_expiring) ? REASON_TLS_EXPIRING_SOON : reason;
 }
 
 size_t tls_reasons(const struct tls_facts *facts, enum reason reasons[TLS_REASONS_MAX])
@@ -580,37 +499,4 @@ size_t tls_reasons(const struct tls_facts *facts, enum reason reasons[TLS_REASON
             reasons[count++] = reason;
     }
     return count;
-}
-
-/* What else is wrong with the chain, behind the deciding error, which is cut for it: its names may be long. */
-static void describe_others(struct tls_result *result)
-{
-    enum reason reasons[TLS_REASONS_MAX];
-    char others[OBSERVATION_DETAIL / 2] = "", first[OBSERVATION_DETAIL];
-    size_t count = tls_reasons(&result->facts, reasons);
-    for (size_t i = 0; i < count; i++)
-        if (reasons[i] != result->reason)
-            text_append(others, sizeof others, "%s%s", others[0] ? ", " : "; also ", reason_name(reasons[i]));
-    text_copy(first, sizeof result->detail - strlen(others), result->detail);
-    text_format(result->detail, sizeof result->detail, "%s%s", first, others);
-}
-
-void tls_describe(struct tls_result *result, const struct tls_target *target)
-{
-    const struct tls_facts *facts = &result->facts;
-    char when[CLOCK_TEXT_SIZE];
-    int deciding;
-    result->detail[0] = '\0';
-    if (result->reason == REASON_NONE || facts->local_problem)
-        return;
-    if (result->reason == REASON_TLS_EXPIRING_SOON)
-        text_format(result->detail, sizeof result->detail, "ends %s: \"%s\"", date(result->not_after, when),
-                    first_to_end(result));
-    else if (tls_judge_chain(facts, &deciding) == result->reason) {
-        describe_verification(result, target->verify_name);
-        describe_others(result);
-    } else if (facts->own_expired && result->reason == REASON_TLS_LOCAL_CERTIFICATE_PROBLEM)
-        text_copy(result->detail, sizeof result->detail, "our certificate is not valid now and the peer asked for it");
-    else
-        describe_connection(result);
 }

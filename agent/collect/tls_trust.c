@@ -210,6 +210,8 @@ static void set_callbacks(SSL_CTX *context, bool server)
         return;
     }
     SSL_CTX_set_cert_cb(context, tls_note_request, NULL);
+    SSL_CTX_set_tlsext_status_type(context, TLSEXT_STATUSTYPE_ocsp);
+    SSL_CTX_set_tlsext_status_cb(context, tls_note_staple);
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
     SSL_CTX_sess_set_new_cb(context, tls_note_ticket); /* returns 0: nothing is kept, so nothing is resumed */
 }
@@ -241,9 +243,7 @@ static bool use_own(struct tls_trust *trust, struct tls_material *material)
     ERR_clear_error();
     if (SSL_CTX_use_cert_and_key(trust->context, material->certificate, material->key, material->chain, 1) != 1)
         return false;
-    trust->has_certificate = true;
-    trust->own_begin = tls_record_time(X509_get0_notBefore(material->certificate));
-    trust->own_end = tls_record_time(X509_get0_notAfter(material->certificate));
+    tls_own_describe(trust, material->certificate);
     return true;
 }
 

@@ -59,7 +59,7 @@ static int note_error(int ok, X509_STORE_CTX *store)
     return 1;
 }
 
-static void add_error(struct tls_facts *facts, int code, int presented)
+void tls_add_error(struct tls_facts *facts, int code, int presented)
 {
     if (facts->error_count < TLS_ERRORS_MAX)
         facts->errors[facts->error_count++] =
@@ -111,7 +111,7 @@ static void note_malformed(struct tls_facts *facts, const STACK_OF(X509) * prese
 {
     for (int i = 0; i < sk_X509_num(presented) && i <= TLS_DEPTH_MAX; i++) {
         if (X509_get_extension_flags(sk_X509_value(presented, i)) & EXFLAG_INVALID)
-            add_error(facts, X509_V_ERR_INVALID_EXTENSION, i);
+            tls_add_error(facts, X509_V_ERR_INVALID_EXTENSION, i);
     }
 }
 
@@ -262,7 +262,7 @@ static bool verify_chain(struct tls_session *session, X509_STORE_CTX *store)
     int verified = X509_verify_cert(store);
     if (verified != 1 && facts->error_count == 0) {
         int code = X509_STORE_CTX_get_error(store);
-        add_error(facts, code != X509_V_OK ? code : X509_V_ERR_UNSPECIFIED, 0);
+        tls_add_error(facts, code != X509_V_OK ? code : X509_V_ERR_UNSPECIFIED, 0);
     }
     return verified == 1 && facts->error_count == 0;
 }

@@ -44,8 +44,10 @@ void walk_free(struct walk *walk)
 {
     if (!walk)
         return;
-    for (size_t i = 0; i < walk->endpoint_count; i++)
+    for (size_t i = 0; i < walk->endpoint_count; i++) {
         free(walk->endpoints[i].certificates);
+        free(walk->endpoints[i].peer_cas);
+    }
     free(walk->endpoints);
     free(walk->lookups);
     free(walk->steps);

@@ -78,6 +78,16 @@ struct tls_verify_error {
     int presented; /* position of that certificate in the chain as presented, -1: not presented */
 };
 
+/* What became of the stapled OCSP response. */
+enum tls_staple {
+    TLS_STAPLE_NONE, /* none came, or it was not looked at because the chain is bad */
+    TLS_STAPLE_GOOD,
+    TLS_STAPLE_REVOKED,
+    TLS_STAPLE_UNKNOWN,    /* the responder does not know the certificate */
+    TLS_STAPLE_STALE,      /* outside its dates */
+    TLS_STAPLE_UNVERIFIED, /* no response, or not one of who may speak for the issuer */
+};
+
 /* What a handshake left; all that tls_judge looks at. */
 struct tls_facts {
     enum tls_phase phase;    /* in which it ended; TLS_OPEN also while it lasts */
@@ -91,6 +101,11 @@ struct tls_facts {
     bool local_problem;      /* our certificate, key or CAs are unusable */
     bool trust_missing;      /* it is the CAs or CRLs */
     bool own_expired;        /* our certificate is outside its dates */
+    bool own_expiring;       /* it was sent and ends within expiry_days */
+    bool own_misused;        /* its extended key usage does not make it one of a client */
+    int64_t own_begin, own_end; /* its dates, wall microseconds */
+    size_t ca_count;         /* CAs that the peer named when it asked for our certificate; 0: it named none */
+    bool ca_ours;            /* an issuer of our certificate is among them */
     bool chain_presented;    /* a certificate came */
     size_t error_count;
     struct tls_verify_error errors[TLS_ERRORS_MAX]; /* all that the verification found, in order */
@@ -98,6 +113,8 @@ struct tls_facts {
     bool leaf_alone;         /* no intermediate came, and the leaf says where to fetch one (RFC 5280 4.2.2.1) */
     bool name_wrong;
     bool pin_wrong;
+    enum tls_staple staple;
+    int64_t staple_time;     /* when it was revoked, or when the response ended; CLOCK_NEVER not known */
     bool expiring;           /* within expiry_days, otherwise good */
     unsigned long library;   /* first ERR_get_error code of libssl, else of any library; 0 none */
     int errno_value;         /* of a failed read or write, 0 none */
@@ -119,9 +136,12 @@ struct tls_result {
     char group[24];
     int verify_error; /* the deciding X509_V_ERR_*, 0 none */
     bool client_certificate_accepted; /* asked, sent and proven */
-    int64_t not_after; /* earliest end of the leaf and intermediates in use, wall microseconds; CLOCK_NEVER no chain */
+    int64_t not_after; /* earliest end of the leaf and intermediates in use, or of our own certificate where that is what
+                          is told; wall microseconds; CLOCK_NEVER no chain */
     struct observation_certificate culprit; /* whom verify_error is about; its sha256 is zero where there is none */
     char missing[OBSERVATION_DETAIL];       /* subject of the intermediate that was not sent, "" none */
+    char own_subject[OBSERVATION_DETAIL];   /* of our certificate, "" none */
+    char peer_cas[OBSERVATION_DETAIL];      /* subjects of the CAs that the peer named, quoted, cut with "..." */
     /* what the certificate and the name alone say, for the steps of a check */
     enum reason certificate_reason; /* REASON_NONE, or the worst of the chain's own problems */
     enum reason name_reason;
@@ -180,6 +200,18 @@ const struct tls_result *tls_result(struct tls_session *session);
 size_t tls_peer_domains(const struct tls_session *session, char (*domains)[OBSERVATION_NAME], size_t max);
 
 /*
+ * tls_peer_cas(session, names, max): the subjects of the CAs from which the peer takes a certificate of ours, as it named
+ * them in its request, at most `max`; none when it did not ask or takes any. Returns how many.
+ */
+size_t tls_peer_cas(const struct tls_session *session, char (*names)[OBSERVATION_DETAIL], size_t max);
+
+/*
+ * tls_describe_own(result, out, size): appends what is known of our certificate that the peer does not say: that it is not
+ * one of a client, or that its issuer is none of the CAs that the peer named.
+ */
+void tls_describe_own(const struct tls_result *result, char *out, size_t size);
+
+/*
  * The pure parts, for tests.
  *
  * tls_judge(facts): one reason, decided in this order: our own problems; verification errors (a local verification
@@ -187,6 +219,9 @@ size_t tls_peer_domains(const struct tls_session *session, char (*domains)[OBSER
  * CertificateRequest and our certificate; OpenSSL's reason; errno; end of file. REASON_NONE only for an open session
  * without a single error. A peer that resets or closes the connection before it sent one octet is tcpReset, because a
  * filter or connection limit does that; one that does so later, or has spoken before TLS, is tlsClosedDuringHandshake.
+ * tls_refusal(facts, reason): what a refusal of our certificate (`reason`) is, given what is known of that certificate:
+ * tlsLocalCertificateProblem when it is not one of a client, tlsClientCertRejectedCa when its issuer is not among the CAs
+ * that the peer named; else `reason`.
  * tls_judge_chain(facts, deciding): the same from the verification alone; *deciding is the position in errors, or -1.
  * tls_reasons(facts, reasons): each reason that the verification found, once, in its order; returns how many.
  * tls_describe(result, target): what detail says of result->reason and its facts.
@@ -194,6 +229,7 @@ size_t tls_peer_domains(const struct tls_session *session, char (*domains)[OBSER
  * tls_alert_name(number): "unknown_ca"; "unknown" for a number that has none.
  */
 enum reason tls_judge(const struct tls_facts *facts);
+enum reason tls_refusal(const struct tls_facts *facts, enum reason reason);
 enum reason tls_judge_chain(const struct tls_facts *facts, int *deciding);
 #define TLS_REASONS_MAX (TLS_ERRORS_MAX + 2)
 size_t tls_reasons(const struct tls_facts *facts, enum reason reasons[TLS_REASONS_MAX]);

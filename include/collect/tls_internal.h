@@ -61,6 +61,8 @@ struct tls_trust {
     bool has_certificate;
     bool server; /* of sessions that tls_accept makes */
     int64_t own_begin, own_end; /* of our certificate, wall microseconds */
+    bool own_misused;           /* it is not one of a client */
+    char own_subject[OBSERVATION_DETAIL];
     bool local_problem, trust_missing;
     char problem[OBSERVATION_DETAIL];
 };
@@ -109,6 +111,24 @@ struct tls_result *tls_session_result(struct tls_session *session);
 
 /* tls_verify(store, unused): for SSL_CTX_set_cert_verify_callback. */
 int tls_verify(X509_STORE_CTX *store, void *unused);
+
+/* tls_add_error(facts, code, presented): notes one more error of the chain, as far as there is room. */
+void tls_add_error(struct tls_facts *facts, int code, int presented);
+
+/*
+ * tls_note_staple(ssl, unused): for SSL_CTX_set_tlsext_status_cb. tls_staple_judge(der, size, chain, store, facts): what a
+ * response says of chain[0], which chain[1] has issued, into staple and staple_time. tls_must_staple(leaf): whether it
+ * demands one.
+ */
+int tls_note_staple(SSL *ssl, void *unused);
+void tls_staple_judge(const unsigned char *der, long size, STACK_OF(X509) * chain, X509_STORE *store,
+                      struct tls_facts *facts);
+bool tls_must_staple(const X509 *leaf);
+
+/* tls_own_describe(trust, certificate): what there is to be known of our certificate. */
+void tls_own_describe(struct tls_trust *trust, X509 *certificate);
+/* tls_own_facts(session): what the session tells of it and of the CAs that the peer named, into facts and result. */
+void tls_own_facts(struct tls_session *session);
 
 /* The transport of a session and its other callbacks; tls.c. */
 int tls_transport_read(BIO *bio, char *data, size_t size, size_t *done);

@@ -56,6 +56,8 @@ struct walk_endpoint {
     struct observation_probe probe; /* ready to be told */
     size_t certificate_count;
     struct observation_certificate *certificates; /* owned by the walk */
+    size_t peer_ca_count; /* CAs from which the peer takes our certificate, as it named them; 0: any, or not asked */
+    char (*peer_cas)[OBSERVATION_DETAIL]; /* owned by the walk */
     uint8_t chain_sha256[32];
 };
 
@@ -90,7 +92,7 @@ void walk_free(struct walk *walk);
 
 /*
  * walk_add_step(walk, step), walk_add_lookup(walk, probe), walk_add_endpoint(walk, endpoint): append a copy;
- * the endpoint's certificates become the walk's. walk_add_endpoint returns the position.
+ * the endpoint's certificates and CAs become the walk's. walk_add_endpoint returns the position.
  */
 void walk_add_step(struct walk *walk, const struct walk_step *step);
 void walk_add_lookup(struct walk *walk, const struct observation_probe *probe);

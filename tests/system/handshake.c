@@ -121,7 +121,17 @@ static json_t *facts_json(const struct tls_facts *facts)
                      "octets", (int)facts->first_count, "server_hello", facts->server_hello, "errors", errors);
 }
 
-static void print_result(const struct tls_result *result, enum tls_phase phase)
+static json_t *cas_json(const struct tls_session *session)
+{
+    char names[4][OBSERVATION_DETAIL];
+    json_t *array = json_array();
+    size_t count = tls_peer_cas(session, names, sizeof names / sizeof names[0]);
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(array, json_string(names[i]));
+    return array;
+}
+
+static void print_result(const struct tls_session *session, const struct tls_result *result, enum tls_phase phase)
 {
     json_t *chain = json_array();
     char sha256[65];
@@ -129,13 +139,13 @@ static void print_result(const struct tls_result *result, enum tls_phase phase)
     for (size_t i = 0; i < result->certificate_count; i++)
         json_array_append_new(chain, certificate_json(&result->certificates[i]));
     json_t *all = json_pack(
-        "{s:s, s:i, s:s, s:s, s:s, s:s, s:i, s:b, s:o, s:s, s:s, s:s, s:b, s:s, s:o, s:o}", "reason",
+        "{s:s, s:i, s:s, s:s, s:s, s:s, s:i, s:b, s:o, s:s, s:s, s:s, s:b, s:s, s:o, s:o, s:o}", "reason",
         reason_name(result->reason), "code", (int)result->reason, "detail", result->detail, "version", result->version,
         "cipher", result->cipher, "group", result->group, "verify_error", result->verify_error,
         "client_certificate_accepted", result->client_certificate_accepted, "not_after", time_json(result->not_after),
         "certificate_reason", reason_name(result->certificate_reason), "name_reason", reason_name(result->name_reason),
         "client_reason", reason_name(result->client_reason), "open", phase == TLS_OPEN, "chain_sha256", sha256, "facts",
-        facts_json(&result->facts), "certificates", chain);
+        facts_json(&result->facts), "certificates", chain, "peer_cas", cas_json(session));
     char *text = json_dumps(all, JSON_COMPACT);
     puts(text ? text : "null");
     fflush(stdout);
@@ -170,7 +180,7 @@ static void visit(struct tls_trust *trust, char **words, struct options *options
     enum tls_phase phase = tls_phase(session);
     const struct tls_result *result = tls_result(session);
     tls_close(session);
-    print_result(result, phase);
+    print_result(session, result, phase);
     tls_free(session);
     close(descriptor);
 }
@@ -232,7 +242,25 @@ static int self_test(void)
 
 int main(int argc, char **argv)
 {
-    enum { CA = 256, CA_DIR, CRL, CERT, KEY, MIN, PIN, IDENTITY, ALPN, EXPIRY, TIMEOUT, AFTER, SPOKEN, SAY, SELF_TEST, AT, CASES };
+    enum {
+        CA = 256,
+        CA_DIR,
+        CRL,
+        CERT,
+        KEY,
+        MIN,
+        PIN,
+        IDENTITY,
+        ALPN,
+        EXPIRY,
+        TIMEOUT,
+        AFTER,
+        SPOKEN,
+        SAY,
+        SELF_TEST,
+        AT,
+        CASES
+    };
     static const struct option names[] = {
         {"ca", 1, NULL, CA},         {"ca-dir", 1, NULL, CA_DIR},     {"crl", 1, NULL, CRL},
         {"cert", 1, NULL, CERT},     {"key", 1, NULL, KEY},           {"min", 1, NULL, MIN},

@@ -6,6 +6,7 @@
     pem = pki.write(folder, "srv", srv, [sub])        -> Files(cert=..., key=...): the leaf and the chain to send, and its key
     pki.bundle(folder, "ca.pem", [ca])                -> path: a CA file
     pki.crl(folder, "sub.crl", sub, revoked=[srv])    -> path: a PEM CRL (several: pki.crls)
+    pki.ocsp_response(folder, "srv.ocsp", srv, sub)   -> path: a DER OCSP response of sub about srv (options: ocsp_der)
 
 Every maker returns a Certificate: .x509 (cryptography's object), .key, .issuer (Certificate or None), .pem, .key_pem,
 .der, .fingerprint (SHA-256, hexadecimal), .pin (SHA-256 of the SubjectPublicKeyInfo, hexadecimal), .subject (RFC 4514).
@@ -26,7 +27,8 @@ of leaf only:
                 "XMPP:domain" (RFC 6120), "RAWDNS:" + text with escapes such as \\x00; [] leaves the extension out
     common_name default: what is behind the first name's colon
     issuer_at   URL in authorityInfoAccess (caIssuers)
-    eku         "server", "client", "both" (default), "email" or None for no extendedKeyUsage
+    must_staple True: it demands a stapled OCSP response (RFC 7633)
+    eku         "server", "client", "both" (default), "email", "ocsp" or None for no extendedKeyUsage
     spoil       True: the signature is broken
 """
 import collections
@@ -37,6 +39,7 @@ import os
 import warnings
 
 from cryptography import x509
+from cryptography.x509 import ocsp
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
@@ -51,6 +54,7 @@ PURPOSES = {
     "client": [ExtendedKeyUsageOID.CLIENT_AUTH],
     "both": [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH],
     "email": [ExtendedKeyUsageOID.EMAIL_PROTECTION],
+    "ocsp": [ExtendedKeyUsageOID.OCSP_SIGNING],
 }
 
 
@@ -198,8 +202,10 @@ def leaf_parts(names, common_name, eku):
     return distinguished_name(common_name), extensions
 
 
-def leaf(issuer, names, key="ec", common_name=None, eku="both", issuer_at=None, **options):
+def leaf(issuer, names, key="ec", common_name=None, eku="both", issuer_at=None, must_staple=False, **options):
     subject, extensions = leaf_parts(names, common_name, eku)
+    if must_staple:
+        extensions.append((x509.TLSFeature([x509.TLSFeatureType.status_request]), False))
     if issuer_at:
         place = x509.AccessDescription(AuthorityInformationAccessOID.CA_ISSUERS, x509.UniformResourceIdentifier(issuer_at))
         extensions.append((x509.AuthorityInformationAccess([place]), False))
@@ -249,6 +255,27 @@ def crl(folder, name, issuer, revoked=(), days=7, before=1):
 def crls(folder, name, lists):
     """lists: (issuer, revoked) pairs in one file."""
     return save(folder, name, b"".join(crl_pem(issuer, revoked) for issuer, revoked in lists))
+
+
+def ocsp_der(certificate, issuer, status="good", signer=None, days=3, before=1, digest="sha1", other=None):
+    """status: "good", "revoked" or "unknown"; signer: who signs instead of the issuer, with its certificate sent along;
+    days negative: it ended that many days ago (before must then be larger); other: it is about that certificate."""
+    states = {"good": ocsp.OCSPCertStatus.GOOD, "revoked": ocsp.OCSPCertStatus.REVOKED,
+              "unknown": ocsp.OCSPCertStatus.UNKNOWN}
+    signer = signer or issuer
+    revoked = now() - datetime.timedelta(days=before) if status == "revoked" else None
+    digests = dict(DIGESTS, sha1=hashes.SHA1)
+    builder = ocsp.OCSPResponseBuilder().add_response(
+        cert=(other or certificate).x509, issuer=issuer.x509, algorithm=digests[digest](), cert_status=states[status],
+        this_update=now() - datetime.timedelta(days=before), next_update=now() + datetime.timedelta(days=days),
+        revocation_time=revoked, revocation_reason=None).responder_id(ocsp.OCSPResponderEncoding.HASH, signer.x509)
+    if signer is not issuer:
+        builder = builder.certificates([signer.x509])
+    return builder.sign(signer.key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+
+
+def ocsp_response(folder, name, *arguments, **options):
+    return save(folder, name, ocsp_der(*arguments, **options))
 
 
 def load_key(pem):

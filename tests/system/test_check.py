@@ -441,7 +441,7 @@ def fedwarden(*words, timeout=60, **more):
 
 MEMBERS = {"partner": str, "domain": str, "protocol": str, "health": str, "reason": str, "code": int, "event": int,
            "stage": str, "who": str, "cause": str, "resolution": str, "detail": str, "duration_ms": int, "steps": list,
-           "certificates": list}
+           "certificates": list, "peer_cas": list}
 STEP_MEMBERS = {"stage": str, "state": str, "target": str, "address": str, "port": int, "reason": str, "ms": int,
                 "resolver": str, "rcode": str, "alert": int, "tls_version": str, "cipher": str}
 CERTIFICATE_MEMBERS = {"depth": int, "subject": str, "names": list, "issuer": str, "serial": str, "sha256": str,
@@ -624,6 +624,23 @@ def test_all_at_once(world):
     assert rows.pop("incomplete") in ("tlsIncompleteChain", "tlsUntrustedRoot")  # as the order happens to be
     assert rows == {**{name: "none" for name in HEALTHY}, **{name: reason for name, reason, _ in FAILURES},
                     "dns-mixed": "tcpRefused", "dns-several": "tcpRefused", "strict": "tlsClientCertRequired"}
+
+
+LAB_ROOT = "CN=Lab Root,O=fedwarden test"
+
+
+@pytest.mark.parametrize("partner, cas, detail", [
+    ("good", [], "not asked for"), ("accepted", [LAB_ROOT], "asked for, sent and accepted"),
+    ("web-client", [LAB_ROOT], "asked for, sent and accepted"), ("demands", [LAB_ROOT], "a certificate was asked for"),
+    ("stranger", [LAB_ROOT], f'; the issuer of ours is none of the 1 CAs that it names: "{LAB_ROOT}"'),
+    ("web", [LAB_ROOT], f'; it takes those of the 1 CAs that it names: "{LAB_ROOT}"')])
+def test_whose_client_certificates_it_takes(world, partner, cas, detail):
+    row = look(world, partner)
+    assert row["peer_cas"] == cas
+    client = step(row, "client")
+    assert len(client) == 1 and detail in client[0]["detail"], row
+    verbose = fedwarden("-c", world.folder / "fedwarden.conf", "-v", partner).stdout
+    assert [line.split()[1:] for line in verbose.splitlines() if line.split()[:1] == ["takes"]] == [ca.split() for ca in cas]
 
 
 def test_text_of_one(world):

@@ -328,23 +328,86 @@ def test_client_certificate(suite):
     other = pki.write(made.folder, "stranger", pki.leaf(made.other, ["DNS:us.test"], key=made.key))
     useless = made.leaf(["DNS:us.test"], eku="server")
     old = made.leaf(["DNS:us.test"], days=-1)
+    young = made.leaf(["DNS:us.test"], before=-2)
+    bad = pki.leaf(made.sub, ["DNS:us.test"], key=made.key)
+    ours = made.files(bad)
     with server(made.good, version, *asks) as port:
         required = meet(port, ca=made.ca)
         accepted = meet(port, "--cert", made.good.cert, "--key", made.good.key, ca=made.ca)
         unknown = meet(port, "--cert", other.cert, "--key", other.key, ca=made.ca)
-        rejected = meet(port, "--cert", useless.cert, "--key", useless.key, ca=made.ca)
+        misused = meet(port, "--cert", useless.cert, "--key", useless.key, ca=made.ca)
         expired = meet(port, "--cert", old.cert, "--key", old.key, ca=made.ca)
+        early = meet(port, "--cert", young.cert, "--key", young.key, ca=made.ca)
+    lists = pki.crl(made.folder, "ours.pem", made.sub, [bad])
+    with server(made.good, version, *asks, "-crl_check", "-CRL", lists) as port:
+        revoked = meet(port, "--cert", ours.cert, "--key", ours.key, ca=made.ca)
     expect(required, "tlsClientCertRequired")
     expect(accepted, "none")
     assert accepted["client_certificate_accepted"] and accepted["facts"]["sent"]
     expect(unknown, "tlsClientCertRejectedCa")
     assert "alert 48 unknown_ca" in unknown["detail"]
-    expect(rejected, "tlsClientCertRejected")
-    expect(expired, "tlsLocalCertificateProblem")
+    assert "the issuer of ours is none of the 1 CAs that it names: " in unknown["detail"]
+    assert unknown["peer_cas"] == [made.root.subject] == required["peer_cas"]
+    expect(misused, "tlsLocalCertificateProblem")
+    assert 'our certificate is not one of a client (extended key usage): "CN=us.test' in misused["detail"]
+    expect(revoked, "tlsClientCertRejected")
+    assert "alert 44 certificate_revoked" in revoked["detail"]
+    for result, words in ((expired, "ended"), (early, "begins")):
+        expect(result, "tlsLocalCertificateProblem")
+        assert result["detail"].startswith(f"our own certificate {words} 20") and "CN=us.test" in result["detail"]
     assert required["facts"]["asked"] and not required["facts"]["sent"]
-    assert {r["client_reason"] for r in (required, unknown, rejected, expired)} == {
-        "tlsClientCertRequired", "tlsClientCertRejectedCa", "tlsClientCertRejected", "tlsLocalCertificateProblem"}
-    assert all(len(r["certificates"]) == 2 for r in (required, unknown, rejected))
+    assert all(r["client_reason"] == r["reason"] for r in (required, unknown, misused, revoked, expired, early))
+    assert all(len(r["certificates"]) == 2 for r in (required, unknown, misused, revoked))
+
+
+def test_own_certificate_expiring(suite):
+    """It is ours that ends, and only a peer that asks for it makes it a matter."""
+    version, made = suite
+    ours = made.leaf(["DNS:us.test"], days=5)
+    with server(made.good, version, "-Verify", 3, "-CAfile", made.ca) as port:
+        result = meet(port, "--cert", ours.cert, "--key", ours.key, "--expiry", 7, ca=made.ca)
+    expect(result, "tlsExpiringSoon")
+    assert result["detail"].startswith("our own certificate ends 20") and "CN=us.test" in result["detail"]
+    with server(made.good, version) as port:
+        expect(meet(port, "--cert", ours.cert, "--key", ours.key, "--expiry", 7, ca=made.ca), "none")
+
+
+def test_stapled_response(suite):
+    version, made = suite
+    leaf = pki.leaf(made.sub, NAMES, key=made.key)
+    helper = pki.leaf(made.sub, [], key=made.key, common_name="Responder", eku="ocsp")
+    cheat = pki.leaf(made.sub, [], key=made.key, common_name="Cheat", eku="server")
+    another = pki.leaf(made.sub, NAMES, key=made.key)
+    cases = [("none", {}), ("none", {"digest": "sha256"}), ("none", {"signer": helper}),
+             ("tlsRevoked", {"status": "revoked"}), ("tlsRevoked", {"status": "revoked", "days": -1, "before": 9}),
+             ("tlsRevocationUnknown", {"status": "unknown"}), ("tlsRevocationUnknown", {"days": -1, "before": 9}),
+             ("tlsRevocationUnknown", {"signer": cheat}), ("tlsRevocationUnknown", {"signer": made.other}),
+             ("tlsRevocationUnknown", {"status": "revoked", "signer": made.other}),
+             ("tlsRevocationUnknown", {"other": another})]
+    files, texts = made.files(leaf), []
+    for reason, options in cases:
+        staple = pki.ocsp_response(made.folder, "staple", leaf, made.sub, **options)
+        with server(files, version, "-status_file", staple) as port:
+            result = meet(port, ca=made.ca)
+        expect(result, reason)
+        assert result["certificate_reason"] == reason == result["certificates"][0]["reason"]
+        texts.append(result["detail"])
+    assert texts[3].startswith("revoked 20") and f"{leaf.x509.serial_number:x}" in texts[3].lower()
+    assert texts[6].startswith("the OCSP response that came ended 20")
+    assert texts[7] == texts[8] == texts[9] == 'the OCSP response that came is not one of the certificate\'s issuer: ' \
+                                               '"CN=sip.partner.test,O=fedwarden test"'
+
+
+def test_must_staple(suite):
+    version, made = suite
+    leaf = pki.leaf(made.sub, NAMES, key=made.key, must_staple=True)
+    files = made.files(leaf)
+    with server(files, version) as port:
+        result = meet(port, ca=made.ca)
+    expect(result, "tlsRevocationUnknown")
+    assert "must-staple" in result["detail"]
+    with server(files, version, "-status_file", pki.ocsp_response(made.folder, "staple", leaf, made.sub)) as port:
+        expect(meet(port, ca=made.ca), "none")
 
 
 def test_client_certificate_optional(suite):

@@ -327,3 +327,54 @@ Test(tls_judge, details_hold_the_values)
     tls_describe(&result, &target);
     cr_assert_str_eq(result.detail, "fatal alert 48 unknown_ca received for our certificate");
 }
+
+/* Who refuses our certificate does not always say why; what we know of it does. */
+static const struct {
+    int alert;
+    bool misused;
+    size_t cas;
+    bool ours;
+    enum reason reason;
+} refusals[] = {
+    {42, false, 0, false, REASON_TLS_CLIENT_CERT_REJECTED},     {42, false, 2, true, REASON_TLS_CLIENT_CERT_REJECTED},
+    {42, false, 2, false, REASON_TLS_CLIENT_CERT_REJECTED_CA},  {43, true, 2, true, REASON_TLS_LOCAL_CERTIFICATE_PROBLEM},
+    {46, true, 2, false, REASON_TLS_LOCAL_CERTIFICATE_PROBLEM}, {48, true, 2, true, REASON_TLS_CLIENT_CERT_REJECTED_CA},
+    {44, false, 2, false, REASON_TLS_CLIENT_CERT_REJECTED},     {45, true, 2, true, REASON_TLS_CLIENT_CERT_REJECTED},
+    {40, false, 1, false, REASON_TLS_CLIENT_CERT_REJECTED_CA},  {-1, false, 0, false, REASON_TLS_CLOSED_DURING_HANDSHAKE},
+    {-1, false, 1, true, REASON_TLS_CLOSED_DURING_HANDSHAKE},   {-1, false, 1, false, REASON_TLS_CLIENT_CERT_REJECTED_CA},
+    {-1, true, 1, true, REASON_TLS_LOCAL_CERTIFICATE_PROBLEM},  {70, true, 1, false, REASON_TLS_NO_SHARED_PROTOCOL},
+};
+
+Test(tls_judge, refusals_of_our_certificate)
+{
+    static const enum tls_phase phases[] = {TLS_HANDSHAKE, TLS_AFTER, TLS_OPEN};
+    for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++) {
+        for (size_t k = 0; k < sizeof phases / sizeof phases[0]; k++) {
+            struct tls_facts facts = open_facts();
+            facts.phase = phases[k];
+            facts.failed = facts.certificate_asked = facts.certificate_sent = true;
+            facts.answered = false;
+            facts.first_count = 8;
+            facts.first_alert = refusals[i].alert;
+            facts.first_alert_fatal = refusals[i].alert >= 0;
+            facts.end_of_file = refusals[i].alert < 0;
+            facts.own_misused = refusals[i].misused;
+            facts.ca_count = refusals[i].cas;
+            facts.ca_ours = refusals[i].ours;
+            cr_expect_eq(tls_judge(&facts), refusals[i].reason, "case %zu, phase %d: %s", i, (int)phases[k],
+                         reason_name(tls_judge(&facts)));
+            /* without a certificate of ours there is nothing to be refused */
+            facts.certificate_sent = false;
+            cr_expect_neq(tls_judge(&facts), REASON_TLS_LOCAL_CERTIFICATE_PROBLEM);
+        }
+    }
+}
+
+Test(tls_judge, our_own_certificate_ends_soon)
+{
+    struct tls_facts facts = open_facts();
+    facts.own_expiring = true;
+    is(&facts, REASON_TLS_EXPIRING_SOON);
+    facts.name_wrong = true;
+    is(&facts, REASON_TLS_WRONG_PRINCIPAL);
+}

@@ -88,8 +88,13 @@ static void on_transition(void *context, const struct transition *transition)
 static size_t drain_batch(struct daemon *daemon)
 {
     size_t count = queue_take(daemon->queue, daemon->batch, BATCH);
-    for (size_t i = 0; i < count; i++)
-        ledger_apply(daemon->ledger, &daemon->batch[i]);
+    for (size_t i = 0; i < count; i++) {
+        if (daemon->batch[i].kind == OBSERVATION_MARK)
+            run_feeds_mark(&daemon->feeds, &daemon->batch[i]);
+        else
+            ledger_apply(daemon->ledger, &daemon->batch[i]);
+    }
+    queue_stored(daemon->queue, queue_taken(daemon->queue)); /* all is kept in memory */
     return count;
 }
 

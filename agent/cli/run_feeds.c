@@ -51,8 +51,8 @@ bool run_feeds_start(struct run_feeds *run_feeds, const struct conf *conf, struc
     run_feeds->queue = queue;
     try_to_listen(run_feeds);
     run_feeds->inbox = inbox_start(conf, queue, run_feeds->inbox);
-    run_feeds->tlsrpt = tlsrpt_start(conf, queue);
-    run_feeds->feeds = feeds_start(conf, queue, &run_feeds->positions);
+    run_feeds->tlsrpt = tlsrpt_start(conf, queue, run_feeds->tlsrpt_mark.data, run_feeds->tlsrpt_mark.length);
+    run_feeds->feeds = feeds_start(conf, queue, &run_feeds->marks);
     return run_feeds->feeds != NULL;
 }
 
@@ -75,18 +75,28 @@ void run_feeds_stop(struct run_feeds *run_feeds, void (*drain)(void *context), v
         run_feeds->unparsed += status.unparsed;
         run_feeds->events += status.events;
     }
-    free(run_feeds->positions.positions);
-    run_feeds->positions = (struct feed_positions){0};
-    feeds_positions(run_feeds->feeds, &run_feeds->positions);
+    drain(context); /* marks can be taken as long as the feeds are there */
+    feed_marks_clear(&run_feeds->marks);
+    feeds_marks(run_feeds->feeds, &run_feeds->marks);
     feeds_free(run_feeds->feeds);
     run_feeds->feeds = NULL;
+}
+
+void run_feeds_mark(struct run_feeds *run_feeds, const struct observation *observation)
+{
+    struct feed_marks marks = {0};
+    if (observation->origin == ORIGIN_FEEDS)
+        feeds_mark_take(run_feeds->feeds, observation->mark.number, &marks);
+    else if (observation->origin == ORIGIN_TLSRPT)
+        run_feeds->tlsrpt_mark = observation->mark;
+    feed_marks_clear(&marks);
 }
 
 void run_feeds_end(struct run_feeds *run_feeds)
 {
     inbox_free(run_feeds->inbox);
     feeds_free(run_feeds->feeds);
-    free(run_feeds->positions.positions);
+    feed_marks_clear(&run_feeds->marks);
     free(run_feeds->each);
     *run_feeds = (struct run_feeds){0};
 }

@@ -2,8 +2,17 @@
  * One event loop looks after all feeds: each has a deferred source that is enabled when there is something to look at,
  * so that feeds with much to read take turns of one buffer each; a timer wakes them all once a second.
  *
- * What rules find waits in the feed's outbox until the queue has taken it. While anything waits there, the feed reads
- * no line; a second timer offers it again. So a full queue stops the reading, not the thread.
+ * What rules find waits in an outbox until the queue has taken it. While anything waits there, no feed reads a line; a
+ * second timer offers it again. So a full queue stops the reading, not the thread.
+ *
+ * A mark is made between two looks, when every feed is between two lines, and stands in the outbox behind all that was
+ * found before. Its octets wait in one of a few places, by its number, until the main thread takes them; while all places
+ * are full no mark is made. Feeds that did not move since their last mark are not in it. Where there were events it is
+ * made at once, but not more often than MARK_EVERY, and later when marks are large: what they cost stays a few percent.
+ *
+ * Rules count time by the clock of this host. A mark keeps how old things were, and who goes on begins there: a record
+ * that straddles a restart is joined however long that took. So that nothing is taken for younger than it is, a feed that
+ * begins to read after a pause makes its mark anew.
  *
  * A feed's state for other threads is copied as words under a counter that is odd while they are written: readers take
  * it again when the counter moved. It is the only thing that is shared besides the queue.
@@ -35,6 +44,11 @@
 #define OUTBOX_OFFER 64                   /* events that are collected before they are offered */
 #define OFFER_EVERY  (CLOCK_SECOND / 20)  /* to a queue that was full */
 #define LIMITS_TOLD  (900 * CLOCK_SECOND) /* that a rule hit its limits */
+#define MARK_EVERY   (CLOCK_SECOND / 5)   /* while events are found */
+#define MARK_LATEST  (CLOCK_SECOND / 2)   /* and marks are large */
+#define MARK_QUIET   CLOCK_SECOND         /* while lines are read, but nothing is found */
+#define MARK_AGAIN   (CLOCK_SECOND / 50)  /* while all places are full */
+#define MARKS_MAX    4                    /* that are not taken yet */
 
 static_assert(BUFFER_SIZE > 2 * RULE_LINE_MAX, "a buffer holds a line and its end");
 static_assert(sizeof(struct feed_status) % sizeof(uint64_t) == 0, "it is copied as words");
@@ -53,9 +67,7 @@ struct feed {
     struct feed_file *file; /* one of the two, or none when the rules are missing */
     struct feed_journal *journal;
     sd_event_source *turn;
-    struct observation *outbox;
-    size_t waiting, room;
-    bool blocked;       /* the queue was full */
+    bool moved;         /* since its last mark */
     int64_t run, wall;  /* of the look */
     uint64_t errors;    /* of rules, when last looked at */
     int64_t errors_run; /* when there were more of them; CLOCK_NEVER never */
@@ -74,8 +86,16 @@ struct feeds {
     struct queue *queue;
     struct collector_thread *thread;
     sd_event *loop;
-    sd_event_source *tick, *offer, *stop_source;
+    sd_event_source *tick, *offer, *mark_timer, *stop_source;
     int stop;
+    struct observation *outbox;
+    size_t waiting, room;
+    bool blocked; /* the queue was full */
+    bool told;    /* events, since the last mark */
+    int64_t mark_run;
+    size_t mark_size; /* of the last one */
+    uint64_t mark_number;
+    _Atomic(struct feed_marks *) places[MARKS_MAX]; /* filled by the thread, emptied by the main one */
     atomic_bool stopping;
     char *buffer;
     size_t rules_count;
@@ -111,20 +131,9 @@ uint64_t feed_hash(const void *data, size_t length)
     return hash;
 }
 
-struct feed_position *feed_position_add(struct feed_positions *out, const struct feed *feed)
-{
-    out->positions = reallocarray(out->positions, out->count + 1, sizeof *out->positions);
-    if (!out->positions)
-        abort();
-    struct feed_position *position = &out->positions[out->count++];
-    *position = (struct feed_position){.head.hash = feed_hash("", 0)};
-    text_copy(position->feed, sizeof position->feed, feed->conf->name);
-    return position;
-}
-
 void feed_wake(struct feed *feed)
 {
-    if (feed->turn && !feed->blocked)
+    if (feed->turn && !feed->feeds->blocked)
         sd_event_source_set_enabled(feed->turn, SD_EVENT_ONESHOT);
 }
 
@@ -145,50 +154,162 @@ void feed_problem(struct feed *feed, bool readable, const char *format, ...)
     text_copy(feed->status.problem, sizeof feed->status.problem, problem);
 }
 
-/* Offers what waits; whether all of it was taken. */
-static bool offer(struct feed *feed)
+/* ---- the outbox ---- */
+
+static struct observation *add_waiting(struct feeds *feeds)
 {
-    if (feed->waiting) {
-        size_t taken = queue_offer(feed->feeds->queue, feed->outbox, feed->waiting);
-        feed->waiting -= taken;
-        memmove(feed->outbox, feed->outbox + taken, feed->waiting * sizeof *feed->outbox);
+    if (feeds->waiting == feeds->room) {
+        feeds->room = feeds->room ? 2 * feeds->room : 2 * OUTBOX_OFFER;
+        feeds->outbox = reallocarray(feeds->outbox, feeds->room, sizeof *feeds->outbox);
+        if (!feeds->outbox)
+            abort();
     }
-    feed->blocked = feed->waiting > 0;
-    return !feed->blocked;
+    struct observation *observation = &feeds->outbox[feeds->waiting++];
+    memset(observation, 0, sizeof *observation);
+    observation->origin = ORIGIN_FEEDS;
+    return observation;
+}
+
+/* Offers what waits; whether all of it was taken. */
+static bool offer(struct feeds *feeds)
+{
+    if (feeds->waiting) {
+        size_t taken = queue_offer(feeds->queue, feeds->outbox, feeds->waiting);
+        feeds->waiting -= taken;
+        memmove(feeds->outbox, feeds->outbox + taken, feeds->waiting * sizeof *feeds->outbox);
+    }
+    feeds->blocked = feeds->waiting > 0;
+    return !feeds->blocked;
 }
 
 bool feed_blocked(const struct feed *feed)
 {
-    return feed->blocked || atomic_load_explicit(&feed->feeds->stopping, memory_order_relaxed);
+    return feed->feeds->blocked || atomic_load_explicit(&feed->feeds->stopping, memory_order_relaxed);
 }
 
 bool feed_line(struct feed *feed, const char *line, size_t length)
 {
+    feed_moved(feed);
     rule_read(feed->reader, line, length, feed->run);
-    if (feed->waiting >= OUTBOX_OFFER)
-        offer(feed);
+    if (feed->feeds->waiting >= OUTBOX_OFFER)
+        offer(feed->feeds);
     return !feed_blocked(feed);
 }
 
-/* ---- from rules ---- */
-
+/* From rules. */
 static void found(void *context, const struct rule_hit *hit)
 {
     struct feed *feed = context;
-    if (feed->waiting == feed->room) {
-        feed->room = feed->room ? 2 * feed->room : 2 * OUTBOX_OFFER;
-        feed->outbox = reallocarray(feed->outbox, feed->room, sizeof *feed->outbox);
-        if (!feed->outbox)
-            abort();
-    }
     long partner = conf_partner_at(feed->feeds->conf, hit->event.domain, &hit->event.address);
-    struct observation *observation = &feed->outbox[feed->waiting++];
-    memset(observation, 0, sizeof *observation);
+    struct observation *observation = add_waiting(feed->feeds);
     observation->kind = OBSERVATION_EVENT;
     observation->partner = partner < 0 ? OBSERVATION_NO_PARTNER : (uint32_t)partner;
     observation->wall = feed->wall;
     observation->run = feed->run;
     observation->event = hit->event;
+    feed->feeds->told = true;
+}
+
+/* ---- marks ---- */
+
+static bool is_on(const struct feed *feed)
+{
+    return feed->file || feed->journal;
+}
+
+static size_t pack_feed(const struct feed *feed, struct feed_marks *out)
+{
+    struct pack pack = {.most = FEED_MARK_MAX};
+    struct feed_state *state = calloc(1, sizeof *state);
+    if (!state)
+        abort();
+    if (feed->file)
+        feed_file_state(feed->file, state);
+    else
+        feed_journal_state(feed->journal, state);
+    feed_state_pack(state, &pack);
+    rule_pack(feed->reader, feed->run, &pack);
+    feed_marks_put(out, feed->conf->name, pack.data, pack.length);
+    free(state);
+    free(pack.data);
+    return pack.length;
+}
+
+/* Behind what waits. False: all places are full. */
+static bool make_mark(struct feeds *feeds)
+{
+    _Atomic(struct feed_marks *) *place = &feeds->places[feeds->mark_number % MARKS_MAX];
+    if (atomic_load_explicit(place, memory_order_acquire))
+        return false;
+    struct feed_marks *marks = calloc(1, sizeof *marks);
+    if (!marks)
+        abort();
+    feeds->mark_size = 0;
+    for (size_t i = 0; i < feeds->count; i++) {
+        if (feeds->feeds[i].moved)
+            feeds->mark_size += pack_feed(&feeds->feeds[i], marks);
+        feeds->feeds[i].moved = false;
+    }
+    struct observation *observation = add_waiting(feeds);
+    observation->kind = OBSERVATION_MARK;
+    observation->partner = OBSERVATION_NO_PARTNER;
+    observation->wall = clock_wall();
+    observation->run = feeds->mark_run = clock_run();
+    observation->mark.number = feeds->mark_number++;
+    feeds->told = false;
+    atomic_store_explicit(place, marks, memory_order_release);
+    return true;
+}
+
+static bool any_moved(const struct feeds *feeds)
+{
+    for (size_t i = 0; i < feeds->count; i++)
+        if (feeds->feeds[i].moved)
+            return true;
+    return false;
+}
+
+/* Makes a mark when it is time, or sets the timer for it. */
+static void mark_in_time(struct feeds *feeds)
+{
+    int64_t now = clock_run(), pause = MARK_QUIET;
+    if (!feeds->told && !any_moved(feeds)) {
+        sd_event_source_set_enabled(feeds->mark_timer, SD_EVENT_OFF);
+        return;
+    }
+    if (feeds->told) {
+        pause = MARK_EVERY + (int64_t)feeds->mark_size;
+        pause = pause > MARK_LATEST ? MARK_LATEST : pause;
+    }
+    int64_t due = feeds->mark_run == CLOCK_NEVER ? now : feeds->mark_run + pause;
+    if (now >= due) {
+        if (make_mark(feeds))
+            return;
+        due = now + MARK_AGAIN;
+    }
+    sd_event_source_set_time(feeds->mark_timer, (uint64_t)due);
+    sd_event_source_set_enabled(feeds->mark_timer, SD_EVENT_ONESHOT);
+}
+
+void feed_moved(struct feed *feed)
+{
+    feed->moved = true;
+}
+
+void feed_begins(struct feed *feed)
+{
+    if (!feed->moved && feed->run - feed->feeds->mark_run >= MARK_QUIET && !rule_is_idle(feed->reader)) {
+        feed->moved = true;
+        make_mark(feed->feeds);
+    }
+}
+
+void feeds_mark_take(struct feeds *feeds, uint64_t number, struct feed_marks *out)
+{
+    struct feed_marks *marks =
+        atomic_exchange_explicit(&feeds->places[number % MARKS_MAX], NULL, memory_order_acq_rel);
+    *out = marks ? *marks : (struct feed_marks){0};
+    free(marks);
 }
 
 /* ---- status ---- */
@@ -258,7 +379,8 @@ static int on_turn(sd_event_source *source, void *context)
     struct feed *feed = context;
     (void)source;
     bool more = look(feed);
-    if (!offer(feed))
+    mark_in_time(feed->feeds);
+    if (!offer(feed->feeds))
         sd_event_source_set_enabled(feed->feeds->offer, SD_EVENT_ON);
     else if (more)
         feed_wake(feed);
@@ -266,17 +388,12 @@ static int on_turn(sd_event_source *source, void *context)
     return 0;
 }
 
-static bool is_on(const struct feed *feed)
-{
-    return feed->file || feed->journal;
-}
-
 static int on_tick(sd_event_source *source, uint64_t time, void *context)
 {
     struct feeds *feeds = context;
     for (size_t i = 0; i < feeds->count; i++) {
         struct feed *feed = &feeds->feeds[i];
-        if (!is_on(feed) || feed->blocked)
+        if (!is_on(feed) || feeds->blocked)
             continue;
         feed->run = clock_run();
         feed->wall = clock_wall();
@@ -287,22 +404,30 @@ static int on_tick(sd_event_source *source, uint64_t time, void *context)
     return sd_event_source_set_time(source, (uint64_t)(clock_run() + CLOCK_SECOND));
 }
 
+static int offer_again(struct feeds *feeds)
+{
+    bool all = offer(feeds);
+    for (size_t i = 0; i < feeds->count && all; i++)
+        feed_wake(&feeds->feeds[i]);
+    return sd_event_source_set_enabled(feeds->offer, all ? SD_EVENT_OFF : SD_EVENT_ON);
+}
+
 static int on_offer(sd_event_source *source, uint64_t time, void *context)
 {
     struct feeds *feeds = context;
-    bool blocked = false;
-    for (size_t i = 0; i < feeds->count; i++) {
-        struct feed *feed = &feeds->feeds[i];
-        if (!feed->blocked)
-            continue;
-        if (offer(feed))
-            feed_wake(feed);
-        else
-            blocked = true;
-    }
     (void)time;
     sd_event_source_set_time(source, (uint64_t)(clock_run() + OFFER_EVERY));
-    return sd_event_source_set_enabled(source, blocked ? SD_EVENT_ON : SD_EVENT_OFF);
+    return offer_again(feeds);
+}
+
+static int on_mark(sd_event_source *source, uint64_t time, void *context)
+{
+    struct feeds *feeds = context;
+    bool blocked = feeds->blocked;
+    (void)source;
+    (void)time;
+    mark_in_time(feeds);
+    return blocked || offer(feeds) ? 0 : sd_event_source_set_enabled(feeds->offer, SD_EVENT_ON);
 }
 
 static int told_to_stop(sd_event_source *source, int descriptor, uint32_t events, void *context)
@@ -354,7 +479,27 @@ static const struct rule_set *rules_of(struct feeds *feeds, const struct conf_fe
     return set;
 }
 
-static bool feed_make(struct feed *feed, const struct feed_positions *from)
+/* Where the feed was left; NULL nowhere. What is left of the mark is the rules'. */
+static struct feed_state *find_state(const struct feed *feed, const struct feed_marks *from, struct unpack *rest)
+{
+    *rest = (struct unpack){.bad = true};
+    for (size_t i = 0; from && i < from->count; i++) {
+        if (strcmp(from->marks[i].feed, feed->conf->name) != 0)
+            continue;
+        struct feed_state *state = calloc(1, sizeof *state);
+        if (!state)
+            abort();
+        *rest = (struct unpack){.data = from->marks[i].data, .length = from->marks[i].length};
+        if (feed_state_unpack(rest, state))
+            return state;
+        free(state);
+        log_warning("feed", "%s: how far the log was read cannot be understood; it is followed from its end",
+                    feed->conf->name);
+    }
+    return NULL;
+}
+
+static bool feed_make(struct feed *feed, const struct feed_marks *from)
 {
     char problem[512];
     feed->rules = rules_of(feed->feeds, feed->conf, problem, sizeof problem);
@@ -369,10 +514,16 @@ static bool feed_make(struct feed *feed, const struct feed_positions *from)
     feed->run = clock_run();
     feed->wall = clock_wall();
     feed->reader = rule_reader_new(feed->rules, feed->feeds->conf, found, feed);
+    struct unpack rest;
+    struct feed_state *state = find_state(feed, from, &rest);
     if (feed->conf->journal)
-        feed->journal = feed_journal_new(feed, from);
+        feed->journal = feed_journal_new(feed, state);
     else
-        feed->file = feed_file_new(feed, from);
+        feed->file = feed_file_new(feed, state);
+    if (state)
+        rule_unpack(feed->reader, &rest, feed->run);
+    free(state);
+    feed->moved = true;
     publish(feed);
     return true;
 }
@@ -385,15 +536,17 @@ static bool loop_make(struct feeds *feeds)
         sd_event_add_io(feeds->loop, &feeds->stop_source, feeds->stop, EPOLLIN, told_to_stop, feeds) < 0 ||
         sd_event_add_time(feeds->loop, &feeds->tick, CLOCK_BOOTTIME, (uint64_t)(clock_run() + CLOCK_SECOND), 1000,
                           on_tick, feeds) < 0 ||
-        sd_event_add_time(feeds->loop, &feeds->offer, CLOCK_BOOTTIME, 0, 1000, on_offer, feeds) < 0)
+        sd_event_add_time(feeds->loop, &feeds->offer, CLOCK_BOOTTIME, 0, 1000, on_offer, feeds) < 0 ||
+        sd_event_add_time(feeds->loop, &feeds->mark_timer, CLOCK_BOOTTIME, 0, 1000, on_mark, feeds) < 0)
         return false;
     sd_event_source_set_priority(feeds->stop_source, SD_EVENT_PRIORITY_IMPORTANT);
     sd_event_source_set_enabled(feeds->tick, SD_EVENT_ON);
     sd_event_source_set_enabled(feeds->offer, SD_EVENT_OFF);
+    feeds->mark_run = CLOCK_NEVER;
     return true;
 }
 
-struct feeds *feeds_start(const struct conf *conf, struct queue *queue, const struct feed_positions *from)
+struct feeds *feeds_start(const struct conf *conf, struct queue *queue, const struct feed_marks *from)
 {
     struct feeds *feeds = calloc(1, sizeof *feeds + conf->feed_count * sizeof feeds->feeds[0]);
     bool made = feeds != NULL, any = false;
@@ -435,34 +588,26 @@ static void join(struct feeds *feeds)
     eventfd_write(feeds->stop, 1);
     collector_thread_join(feeds->thread);
     feeds->thread = NULL;
-    /* A record whose other lines were not read will not be joined by whoever goes on from here. */
-    for (size_t i = 0; i < feeds->count; i++)
-        if (is_on(&feeds->feeds[i]))
-            rule_flush(feeds->feeds[i].reader, INT64_MAX);
 }
 
 bool feeds_stop(struct feeds *feeds)
 {
-    bool told = true;
     if (!feeds)
         return true;
     join(feeds);
     for (size_t i = 0; i < feeds->count; i++)
-        if (is_on(&feeds->feeds[i])) {
-            told = offer(&feeds->feeds[i]) && told;
+        if (is_on(&feeds->feeds[i]))
             publish(&feeds->feeds[i]);
-        }
-    return told;
+    if (!offer(feeds) || ((feeds->told || any_moved(feeds)) && !make_mark(feeds)))
+        return false;
+    return offer(feeds);
 }
 
-void feeds_positions(const struct feeds *feeds, struct feed_positions *out)
+void feeds_marks(struct feeds *feeds, struct feed_marks *out)
 {
-    for (size_t i = 0; i < feeds->count; i++) {
-        if (feeds->feeds[i].file)
-            feed_file_positions(feeds->feeds[i].file, out);
-        else if (feeds->feeds[i].journal)
-            feed_journal_positions(feeds->feeds[i].journal, out);
-    }
+    for (size_t i = 0; i < feeds->count; i++)
+        if (is_on(&feeds->feeds[i]))
+            pack_feed(&feeds->feeds[i], out);
 }
 
 void feeds_free(struct feeds *feeds)
@@ -476,17 +621,24 @@ void feeds_free(struct feeds *feeds)
         feed_journal_free(feed->journal);
         rule_reader_free(feed->reader);
         sd_event_source_disable_unref(feed->turn);
-        free(feed->outbox);
+    }
+    for (size_t i = 0; i < MARKS_MAX; i++) {
+        struct feed_marks *marks = atomic_load_explicit(&feeds->places[i], memory_order_acquire);
+        if (marks)
+            feed_marks_clear(marks);
+        free(marks);
     }
     for (size_t i = 0; i < feeds->rules_count; i++)
         rule_set_free(feeds->rules[i].set);
     sd_event_source_disable_unref(feeds->tick);
     sd_event_source_disable_unref(feeds->offer);
+    sd_event_source_disable_unref(feeds->mark_timer);
     sd_event_source_disable_unref(feeds->stop_source);
     sd_event_unref(feeds->loop);
     if (feeds->stop >= 0)
         close(feeds->stop);
     free(feeds->buffer);
+    free(feeds->outbox);
     free(feeds->rules);
     free(feeds);
 }

@@ -32,7 +32,6 @@
 #include "base/log.h"
 #include "base/text.h"
 
-#define FILES_MAX     256   /* of one feed */
 #define IGNORED_MAX   4096  /* files of a pattern that are known to be none of its logs */
 #define ENTRIES_MAX   10000 /* of a folder that are looked at */
 #define COPY_HEAD_MIN 16    /* octets that must be the same in a copy */
@@ -116,6 +115,7 @@ static void remove_tail(struct feed_file *file, size_t position)
     tail_close(file->tails[position]);
     free(file->tails[position]);
     file->count--;
+    feed_moved(file->feed);
     memmove(&file->tails[position], &file->tails[position + 1], (file->count - position) * sizeof *file->tails);
 }
 
@@ -136,6 +136,7 @@ static struct tail *add_tail(struct feed_file *file, const char *log, const stru
     tail->grown = clock_run();
     text_copy(tail->log, sizeof tail->log, log);
     file->tails[file->count++] = tail;
+    feed_moved(file->feed);
     return tail;
 }
 
@@ -530,7 +531,7 @@ static bool must_wait(const struct feed_file *file, size_t position)
 static enum tail_state read_one(struct feed_file *file, size_t position, int64_t run, bool *moved)
 {
     struct tail *tail = file->tails[position];
-    uint64_t offset = tail->offset;
+    uint64_t offset = tail->offset, head = tail->head.hash;
     if (tail->descriptor < 0 || must_wait(file, position))
         return TAIL_END;
     if (file->pattern && tail->head.length == 0 && is_no_log(file, tail)) {
@@ -539,6 +540,8 @@ static enum tail_state read_one(struct feed_file *file, size_t position, int64_t
         tail->present = false;
         return TAIL_END;
     }
+    if (has_unread(tail))
+        feed_begins(file->feed);
     enum tail_state state = tail_read(tail, file->feed, run);
     if (state == TAIL_BAD) {
         complain(file, "%s/%s: %s", file->folder, tail->log, strerror(errno));
@@ -546,7 +549,10 @@ static enum tail_state read_one(struct feed_file *file, size_t position, int64_t
     } else if (state == TAIL_END && tail->part && run - tail->part_run >= PART_PATIENCE && is_over(file, position)) {
         tail_end_part(tail, file->feed);
     }
-    *moved |= tail->offset != offset;
+    if (tail->offset != offset || tail->head.hash != head) {
+        feed_moved(file->feed);
+        *moved |= tail->offset != offset;
+    }
     return state;
 }
 
@@ -594,11 +600,6 @@ bool feed_file_look(struct feed_file *file, int64_t run)
 
 /* ---- positions ---- */
 
-static bool fits(const struct feed_file *file, const struct feed_position *position)
-{
-    return strcmp(position->feed, feed_conf(file->feed)->name) == 0 && position->log == file->log;
-}
-
 /* Goes on in the file that `position` is about, whatever it is called now. Reading it shows whether it was truncated.
  */
 static void go_on(struct feed_file *file, const struct feed_position *position)
@@ -627,7 +628,7 @@ static void go_on(struct feed_file *file, const struct feed_position *position)
         closedir(folder);
 }
 
-struct feed_file *feed_file_new(struct feed *feed, const struct feed_positions *from)
+struct feed_file *feed_file_new(struct feed *feed, const struct feed_state *from)
 {
     const char *path = feed_conf(feed)->file;
     const char *slash = strrchr(path, '/');
@@ -641,16 +642,13 @@ struct feed_file *feed_file_new(struct feed *feed, const struct feed_positions *
     file->name = slash ? slash + 1 : path;
     file->pattern = strpbrk(file->name, "*?[") != NULL;
     file->log = feed_hash(path, strlen(path));
-    for (size_t i = 0; from && i < from->count; i++) {
-        if (!fits(file, &from->positions[i]))
-            continue;
+    file->survey_time[0] = file_system_time();
+    if (from && from->begun && from->log == file->log) {
         file->surveyed = true;
-        file->survey_time[0] = file->survey_time[1] = from->positions[i].survey;
-        if (from->positions[i].inode)
+        file->survey_time[0] = file->survey_time[1] = from->survey;
+        for (size_t i = 0; i < from->count; i++)
             go_on(file, &from->positions[i]);
     }
-    if (!file->surveyed)
-        file->survey_time[0] = file_system_time();
     survey(file, clock_run());
     feed_problem(feed, any_open(file), "%s", file->problem);
     return file;
@@ -668,16 +666,14 @@ void feed_file_free(struct feed_file *file)
     free(file);
 }
 
-void feed_file_positions(const struct feed_file *file, struct feed_positions *out)
+void feed_file_state(const struct feed_file *file, struct feed_state *out)
 {
-    struct feed_position *looking = feed_position_add(out, file->feed);
-    looking->log = file->log;
-    looking->survey = file->survey_time[1];
+    out->begun = true;
+    out->log = file->log;
+    out->survey = file->survey_time[1];
     for (size_t i = 0; i < file->count; i++) {
         const struct tail *tail = file->tails[i];
-        struct feed_position *position = feed_position_add(out, file->feed);
-        position->log = file->log;
-        position->survey = file->survey_time[1];
+        struct feed_position *position = &out->positions[out->count++];
         text_copy(position->name, sizeof position->name, tail->log);
         position->device = tail->device;
         position->inode = tail->inode;

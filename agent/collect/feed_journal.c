@@ -243,7 +243,9 @@ bool feed_journal_look(struct feed_journal *journal, int64_t run)
             close_journal(journal);
             return false;
         }
+        feed_begins(journal->feed);
         keep_cursor(journal);
+        feed_moved(journal->feed);
         size_t length = make_line(journal);
         if (length)
             feed_line(journal->feed, journal->line, length > RULE_LINE_MAX + 1 ? RULE_LINE_MAX + 1 : length);
@@ -251,7 +253,7 @@ bool feed_journal_look(struct feed_journal *journal, int64_t run)
     return true;
 }
 
-struct feed_journal *feed_journal_new(struct feed *feed, const struct feed_positions *from)
+struct feed_journal *feed_journal_new(struct feed *feed, const struct feed_state *from)
 {
     struct feed_journal *journal = calloc(1, sizeof *journal);
     if (!journal)
@@ -260,10 +262,8 @@ struct feed_journal *feed_journal_new(struct feed *feed, const struct feed_posit
     journal->feed = feed;
     journal->log =
         feed_hash(conf->unit, strlen(conf->unit)) * 31 + feed_hash(conf->identifier, strlen(conf->identifier));
-    for (size_t i = 0; from && i < from->count; i++) {
-        if (strcmp(from->positions[i].feed, conf->name) != 0 || from->positions[i].log != journal->log)
-            continue;
-        text_copy(journal->cursor, sizeof journal->cursor, from->positions[i].cursor);
+    if (from && from->begun && from->log == journal->log) {
+        text_copy(journal->cursor, sizeof journal->cursor, from->cursor);
         journal->started = true;
     }
     open_journal(journal, clock_run());
@@ -280,11 +280,9 @@ void feed_journal_free(struct feed_journal *journal)
     free(journal);
 }
 
-void feed_journal_positions(const struct feed_journal *journal, struct feed_positions *out)
+void feed_journal_state(const struct feed_journal *journal, struct feed_state *out)
 {
-    if (!journal->started)
-        return;
-    struct feed_position *position = feed_position_add(out, journal->feed);
-    position->log = journal->log;
-    text_copy(position->cursor, sizeof position->cursor, journal->cursor);
+    out->begun = journal->started;
+    out->log = journal->log;
+    text_copy(out->cursor, sizeof out->cursor, journal->cursor);
 }

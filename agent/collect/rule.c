@@ -23,7 +23,6 @@
 #define HEAP_LIMIT  4096 /* KiB; where there is no JIT */
 #define RECORDS_MAX 8192
 #define ONCE_MAX    8192
-#define KEY_MAX     640
 #define HOLD_OCTETS (512u << 10) /* longer than any text that a server takes from a client before it knows it */
 #define HOLD_RUN    INT64_C(10000000)
 #define TAIL_MAX    4096
@@ -508,4 +507,82 @@ void rule_flush(struct rule_reader *reader, int64_t run)
 {
     if (reader->hold.rule && run - reader->hold.run > HOLD_RUN)
         end_hold(reader);
+}
+
+/* ---- what is left for later lines, as octets ---- */
+
+static uint64_t add_hash(uint64_t hash, const char *text)
+{
+    for (size_t i = 0; i <= strlen(text); i++)
+        hash = (hash ^ (unsigned char)text[i]) * UINT64_C(1099511628211); /* FNV-1a */
+    return hash;
+}
+
+/* Of all that notes name by its number. */
+static uint64_t hash_of_set(const struct rule_set *set)
+{
+    uint64_t hash = UINT64_C(14695981039346656037) + FIELD_END;
+    for (size_t i = 0; i < set->preset_count; i++)
+        hash = add_hash(hash, set->presets[i]->product);
+    for (size_t i = 0; i < set->head_count; i++)
+        hash = add_hash(hash, set->heads[i].name);
+    for (size_t i = 0; i < set->rule_count; i++)
+        hash = add_hash(hash, set->rules[i].name);
+    return hash;
+}
+
+bool rule_is_idle(const struct rule_reader *reader)
+{
+    return !reader->hold.rule && rule_memory_is_empty(reader->records) && rule_memory_is_empty(reader->once);
+}
+
+void rule_pack(const struct rule_reader *reader, int64_t run, struct pack *pack)
+{
+    const struct hold *hold = &reader->hold;
+    pack_u64(pack, hash_of_set(reader->set));
+    pack_u32(pack, (uint32_t)reader->last_head);
+    pack_u8(pack, hold->rule != NULL);
+    if (hold->rule) {
+        pack_u32(pack, (uint32_t)(hold->rule - reader->set->rules));
+        pack_u64(pack, hold->octets);
+        pack_u64(pack, run > hold->run ? (uint64_t)(run - hold->run) : 0);
+        pack_u8(pack, hold->address != NULL);
+        pack_text(pack, hold->address ? hold->address : "");
+    }
+    rule_memory_pack(reader->records, run, pack);
+    rule_memory_pack(reader->once, run, pack);
+}
+
+static void unpack_hold(struct rule_reader *reader, struct unpack *unpack, int64_t run)
+{
+    char address[VALUE_MAX + 1];
+    size_t rule = unpack_u32(unpack);
+    uint64_t octets = unpack_u64(unpack), age = unpack_u64(unpack);
+    uint8_t has_address = unpack_u8(unpack);
+    unpack_text(unpack, address, sizeof address);
+    if (rule >= reader->set->rule_count || octets > HOLD_OCTETS || !reader->set->rules[rule].until.code)
+        unpack->bad = true;
+    if (unpack->bad || age > HOLD_RUN)
+        return;
+    reader->hold = (struct hold){
+        .rule = &reader->set->rules[rule], .first_line = 1, .octets = octets, .run = run - (int64_t)age};
+    if (has_address && !(reader->hold.address = strdup(address)))
+        abort();
+}
+
+void rule_unpack(struct rule_reader *reader, struct unpack *unpack, int64_t run)
+{
+    if (unpack_u64(unpack) != hash_of_set(reader->set))
+        unpack->bad = true;
+    size_t head = unpack_u32(unpack);
+    if (head < reader->set->head_count && !unpack->bad)
+        reader->last_head = head;
+    if (unpack_u8(unpack))
+        unpack_hold(reader, unpack, run);
+    rule_memory_unpack(reader->records, unpack, run);
+    rule_memory_unpack(reader->once, unpack, run);
+    if (!unpack->bad)
+        return;
+    end_hold(reader);
+    rule_memory_clear(reader->records);
 }

@@ -201,6 +201,7 @@ void ledger_apply(struct ledger *ledger, const struct observation *observation)
     case OBSERVATION_WALK:
         apply_walk(ledger, partner, observation);
         break;
+    case OBSERVATION_MARK: /* what it says is for those that keep it */
     case OBSERVATION_EVENT:
         break;
     }

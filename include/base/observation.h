@@ -25,6 +25,17 @@ enum observation_kind {
     OBSERVATION_CERTIFICATE, /* one certificate of the chain that an endpoint presented */
     OBSERVATION_WALK,        /* a walk has ended; its verdict */
     OBSERVATION_EVENT,       /* one or more failures that the edge saw and a feed read */
+    OBSERVATION_MARK,        /* how far its origin has read, behind the events that it found there; not for the ledger */
+};
+
+/*
+ * Who can tell an event again, because it reads it from something that stays: what it told since its last mark is stored
+ * together with the mark behind it or not at all (base/queue.h).
+ */
+enum observation_origin {
+    ORIGIN_NONE = 0, /* probes, the inbox, the acceptor: nothing can be told again */
+    ORIGIN_FEEDS,    /* collect/feed.h */
+    ORIGIN_TLSRPT,   /* collect/tlsrpt.h */
 };
 
 #define OBSERVATION_NO_PARTNER UINT32_MAX
@@ -119,9 +130,18 @@ struct observation_event {
     char detail[OBSERVATION_DETAIL];
 };
 
+/* A mark that is small is in `data`; of ORIGIN_FEEDS feeds_mark_take gives what belongs to `number`. */
+#define OBSERVATION_MARK_MAX 1024
+struct observation_mark {
+    uint64_t number;
+    uint32_t length; /* of data */
+    uint8_t data[OBSERVATION_MARK_MAX];
+};
+
 struct observation {
     enum observation_kind kind;
-    uint32_t partner; /* position in conf->partners; OBSERVATION_NO_PARTNER only with OBSERVATION_EVENT */
+    uint32_t partner; /* position in conf->partners; OBSERVATION_NO_PARTNER only with OBSERVATION_EVENT and _MARK */
+    enum observation_origin origin;
     int64_t wall;     /* clock_wall() at the result */
     int64_t run;      /* clock_run() at the result */
     union {
@@ -129,6 +149,7 @@ struct observation {
         struct observation_certificate certificate;
         struct observation_walk walk;
         struct observation_event event;
+        struct observation_mark mark;
     };
 };
 

@@ -27,7 +27,8 @@ struct run_feeds { /* {0} at first */
     int64_t listen_tried;
     const struct conf *conf;
     struct queue *queue;
-    struct feed_positions positions;                                 /* where those that were stopped were left */
+    struct feed_marks marks;                                         /* where those that were stopped were left */
+    struct observation_mark tlsrpt_mark;                             /* the last one; length 0 none */
     struct run_feed *each;                                           /* position by position as conf->feeds */
     uint64_t lines, unparsed, events;                                /* of those that were stopped */
     char unreadable[OBSERVATION_DETAIL], unread[OBSERVATION_DETAIL]; /* what the ledger was told; "" all is well */
@@ -42,6 +43,8 @@ bool run_feeds_start(struct run_feeds *run_feeds, const struct conf *conf, struc
  * run_feeds_stop(run_feeds, drain, context): all that was read is in the queue; `drain` takes from it when it is full.
  */
 void run_feeds_stop(struct run_feeds *run_feeds, void (*drain)(void *context), void *context);
+/* run_feeds_mark(run_feeds, observation): an OBSERVATION_MARK was drained. */
+void run_feeds_mark(struct run_feeds *run_feeds, const struct observation *observation);
 /* run_feeds_end(run_feeds): after run_feeds_stop, for good. */
 void run_feeds_end(struct run_feeds *run_feeds);
 /* run_feeds_watch(run_feeds, ledger, status, wall, run): once a second: counters, monFeedUnreadable, monFeedUnparsed.

@@ -2,12 +2,27 @@
 #define FEDWARDEN_COLLECT_FEED_H
 
 /*
- * One thread that follows all logs of the configuration, by name through rotation (rename and create, copytruncate),
- * truncation, part lines and late appearance, and systemd's journal; lines go through rules, events to the queue. A feed
- * may not drop: while the queue is full it stops reading; the file is its buffer.
+ * One thread that follows all logs of the configuration, by name through rotation (rename and create, copytruncate,
+ * compression), truncation, part lines and late appearance, and systemd's journal; lines go through rules, events to the
+ * queue. A feed may not drop: while the queue is full it stops reading; the file is its buffer.
  *
- * An existing log is followed from its end, one that appears later from its beginning; with the positions of before,
- * from where it was left.
+ * An existing log is followed from its end, one that appears later from its beginning; with the marks of before, from
+ * where it was left. Then what was rotated meanwhile is read first, also when it was copied and truncated, or compressed
+ * by gzip.
+ *
+ * Marks: all that must be known to go on, as octets: how far the files or the journal of a feed were read, and the records
+ * of several lines that were open there. Where events were found, a mark of all feeds follows them through the queue, at
+ * most half a second later; without events there is one a second while something is read. What the main thread does:
+ *
+ *   at start       feeds_start gets the marks that were stored, in any order; what has none is followed as if new
+ *   on draining    OBSERVATION_MARK of ORIGIN_FEEDS: feeds_mark_take(feeds, number, &marks) gives the marks of the feeds
+ *                  that moved; they replace those that are kept and belong to the next transaction; feed_marks_clear
+ *   at a commit    only while queue_settled(queue): then events and marks are of the same moment
+ *   at a reload    feeds_stop until it is true, each time draining the queue, which brings a last mark; feeds_marks gives
+ *                  the marks for the next feeds_start; feeds_free
+ *   at the end     the same, then the last commit
+ *
+ * The first mark comes right after the start: from then on no line is lost or counted twice, however the process ends.
  */
 
 #include "base/conf.h"
@@ -15,31 +30,22 @@
 
 struct feeds;
 
-/* The first octets of a log, by which it is known again: an inode number is given out anew. */
-#define FEED_HEAD_MAX 256
-struct feed_head {
-    uint64_t hash;
-    uint32_t length; /* of them that were there */
-};
+#define FEED_MARK_MAX (1u << 20) /* octets of one; of more open records than fit, the least recently used are left out */
 
-/* How far one log was read: a value that can be kept. */
-struct feed_position {
+/* How far one feed was read: a value that can be kept. From outside it may hold anything: what is no mark is not used. */
+struct feed_mark {
     char feed[CONF_NAME_MAX + 1];
-    uint64_t log; /* hash of what the feed followed: with another setting the position means nothing */
-    /* a file; inode 0: the feed was looking for files, so that those that it finds now are new */
-    char name[OBSERVATION_NAME]; /* in its folder, under which it was followed */
-    uint64_t device, inode;
-    uint64_t offset; /* of the first line that was not read whole */
-    bool skipping;   /* offset lies within a line of which enough was read */
-    struct feed_head head;
-    int64_t survey;   /* file system's clock, nanoseconds: files born later are not known yet */
-    char cursor[256]; /* of the journal, "" none */
+    size_t length;
+    void *data;
 };
 
-struct feed_positions { /* the caller sets it to {0} and frees `positions` */
+struct feed_marks { /* {0} at first */
     size_t count;
-    struct feed_position *positions;
+    struct feed_mark *marks;
 };
+/* feed_marks_put(marks, feed, data, length): replaces that of the feed, or adds it; copied. feed_marks_clear(marks): {0}. */
+void feed_marks_put(struct feed_marks *marks, const char *feed, const void *data, size_t length);
+void feed_marks_clear(struct feed_marks *marks);
 
 /*
  * feeds_check(conf, errors): whether every preset of the feeds compiles; adds the mistakes to `errors`.
@@ -48,19 +54,26 @@ bool feeds_check(const struct conf *conf, struct conf_errors *errors);
 
 /*
  * feeds_start(conf, queue, from): finds the logs and starts the thread; NULL with a logged message when it cannot be
- * started. `from` (NULL: none) is where the feeds of the same name were left. With no feed enabled it starts no thread
+ * started. `from` (NULL: none) is where the feeds of the same name were left; it is copied. With no feed enabled it starts no thread
  * and returns something that can be stopped. What is wrong with one log stops no other. Main thread.
  */
-struct feeds *feeds_start(const struct conf *conf, struct queue *queue, const struct feed_positions *from);
+struct feeds *feeds_start(const struct conf *conf, struct queue *queue, const struct feed_marks *from);
 
 /*
- * feeds_stop(feeds): ends the thread within milliseconds and tells what it had read. False: the queue is full; take from
- * it and call again. Main thread; true for NULL. Then feeds_positions and feeds_free are left.
+ * feeds_mark_take(feeds, number, out): the marks that OBSERVATION_MARK `number` stands for, to be cleared by the caller.
+ * Once for each, in order; before feeds_free. Main thread.
+ */
+void feeds_mark_take(struct feeds *feeds, uint64_t number, struct feed_marks *out);
+
+/*
+ * feeds_stop(feeds): ends the thread within milliseconds and tells what it had read, and a last mark. False: the queue is
+ * full, or marks are not taken yet; drain and call again. Main thread; true for NULL. Then the queue is drained, and
+ * feeds_marks and feeds_free are left.
  */
 bool feeds_stop(struct feeds *feeds);
-/* feeds_positions(feeds, out): where each log was left; after feeds_stop. */
-void feeds_positions(const struct feeds *feeds, struct feed_positions *out);
-void feeds_free(struct feeds *feeds); /* NULL is allowed; what feeds_stop could not tell is lost */
+/* feeds_marks(feeds, out): where each log was left, for all feeds that are on; after feeds_stop. */
+void feeds_marks(struct feeds *feeds, struct feed_marks *out);
+void feeds_free(struct feeds *feeds); /* NULL is allowed; what feeds_stop could not tell is told by who goes on */
 
 /* What one feed has come to; position by position as conf->feeds. Any thread. */
 struct feed_status {

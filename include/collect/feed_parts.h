@@ -9,13 +9,52 @@
  *   feed_file.c     which files a feed follows: names, rotation, patterns
  *   feed_tail.c     one file: how far it is read, whether it is still the same
  *   feed_journal.c  systemd's journal
+ *   feed_mark.c     how far a feed was read, as octets
  */
 
 #include <systemd/sd-event.h>
 
 #include "collect/feed.h"
+#include "collect/pack.h"
 
 struct feed;
+
+#define FILES_MAX    256 /* of one feed */
+#define FINISHED_MAX 16
+
+/* The first octets of a log, by which it is known again: an inode number is given out anew. */
+#define FEED_HEAD_MAX 256
+struct feed_head {
+    uint64_t hash;
+    uint32_t length; /* of them that were there */
+};
+
+/* How far one file was read. */
+struct feed_position {
+    char name[OBSERVATION_NAME]; /* in its folder, under which it was followed */
+    uint64_t device, inode;
+    uint64_t offset; /* of the first line that was not read whole; of a compressed file, of what it holds */
+    bool skipping;   /* offset lies within a line of which enough was read */
+    struct feed_head head;
+};
+
+/* How far a feed was read. */
+struct feed_state {
+    bool begun;       /* false: the journal could not be opened yet, nothing is known */
+    uint64_t log;     /* hash of what the feed followed: with another setting the state means nothing */
+    int64_t survey;   /* file system's clock, nanoseconds: files born later are not known yet */
+    char cursor[256]; /* of the journal, "" none */
+    size_t finished_count;
+    struct feed_head finished[FINISHED_MAX]; /* of files that were read to their end, newest first */
+    size_t count;
+    struct feed_position positions[FILES_MAX]; /* in the order in which they are to be read */
+};
+
+/*
+ * feed_state_pack(state, pack): appends it. feed_state_unpack(unpack, state): false when it is none; any octets.
+ */
+void feed_state_pack(const struct feed_state *state, struct pack *pack);
+bool feed_state_unpack(struct unpack *unpack, struct feed_state *state);
 
 /*
  * feed_line(feed, line, length): one line without its end. False: stop reading here, the line was taken; the feed is
@@ -28,14 +67,16 @@ bool feed_blocked(const struct feed *feed);
 void feed_problem(struct feed *feed, bool readable, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* feed_wake(feed): it looks again soon. */
 void feed_wake(struct feed *feed);
+/* feed_moved(feed): what feed_state would tell is not what it was. */
+void feed_moved(struct feed *feed);
+/* feed_begins(feed): lines are about to be read, and nothing was told or moved in this look. */
+void feed_begins(struct feed *feed);
 const struct conf_feed *feed_conf(const struct feed *feed);
 sd_event *feed_loop(const struct feed *feed);
 /* feed_buffer(feed, size): room for reading, of the thread: what it holds is gone after the look. */
 char *feed_buffer(const struct feed *feed, size_t *size);
 /* feed_hash(data, length): for positions. */
 uint64_t feed_hash(const void *data, size_t length);
-/* feed_position_add(out, feed): one more, with the name of the feed. */
-struct feed_position *feed_position_add(struct feed_positions *out, const struct feed *feed);
 
 /* ---- one file ---- */
 
@@ -67,17 +108,18 @@ void tail_end_part(struct tail *tail, struct feed *feed);
 /* ---- what a feed follows ---- */
 
 struct feed_file;
-/* feed_file_new(feed, from): finds its files and how far each was read. */
-struct feed_file *feed_file_new(struct feed *feed, const struct feed_positions *from);
+/* feed_file_new(feed, from): finds its files and how far each was read; `from` NULL: it begins. */
+struct feed_file *feed_file_new(struct feed *feed, const struct feed_state *from);
 void feed_file_free(struct feed_file *file);
 /* feed_file_look(file, run): looks for rotation, reads; whether there is more to read at once. */
 bool feed_file_look(struct feed_file *file, int64_t run);
-void feed_file_positions(const struct feed_file *file, struct feed_positions *out);
+/* feed_file_state(file, out): of a zeroed state. The same for the journal. */
+void feed_file_state(const struct feed_file *file, struct feed_state *out);
 
 struct feed_journal;
-struct feed_journal *feed_journal_new(struct feed *feed, const struct feed_positions *from);
+struct feed_journal *feed_journal_new(struct feed *feed, const struct feed_state *from);
 void feed_journal_free(struct feed_journal *journal);
 bool feed_journal_look(struct feed_journal *journal, int64_t run);
-void feed_journal_positions(const struct feed_journal *journal, struct feed_positions *out);
+void feed_journal_state(const struct feed_journal *journal, struct feed_state *out);
 
 #endif

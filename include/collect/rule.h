@@ -18,6 +18,7 @@
 
 #include "base/conf.h"
 #include "base/observation.h"
+#include "collect/pack.h"
 
 #define RULE_LINE_MAX 16384 /* octets of a line that are looked at */
 
@@ -67,6 +68,16 @@ void rule_reader_free(struct rule_reader *reader); /* NULL is allowed */
  */
 void rule_read(struct rule_reader *reader, const char *line, size_t length, int64_t run);
 void rule_flush(struct rule_reader *reader, int64_t run);
+
+/*
+ * rule_pack(reader, run, pack): what lines have left behind for later ones, appended; of more than fits, what was used
+ * least recently is left out. rule_unpack(reader, unpack, run): a new reader goes on with it, as if no time had passed in
+ * between. Any octets; with what is none, or of other rules, it stays as it is.
+ * rule_is_idle(reader): nothing is left behind.
+ */
+void rule_pack(const struct rule_reader *reader, int64_t run, struct pack *pack);
+void rule_unpack(struct rule_reader *reader, struct unpack *unpack, int64_t run);
+bool rule_is_idle(const struct rule_reader *reader);
 
 struct rule_counts {
     uint64_t lines, headless; /* headless: no record head fits */

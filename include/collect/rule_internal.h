@@ -21,6 +21,7 @@
 #define PRESETS_MAX 64
 #define HEADS_MAX   64
 #define VALUE_MAX   255 /* octets of a value that are remembered */
+#define KEY_MAX     640 /* of a note */
 
 /* A part of a line, of a record or of what is computed from them; text NULL: there is none. */
 struct rule_value {
@@ -104,6 +105,7 @@ struct rule_note {
 struct rule_memory;
 struct rule_memory *rule_memory_new(size_t most);
 void rule_memory_free(struct rule_memory *memory);
+void rule_memory_clear(struct rule_memory *memory);
 /* The note under `key` that has not outlived its time; NULL. */
 struct rule_note *rule_memory_find(struct rule_memory *memory, const char *key, size_t length, int64_t run,
                                    int32_t clock);
@@ -112,6 +114,11 @@ struct rule_note *rule_memory_get(struct rule_memory *memory, const char *key, s
                                   int32_t clock, uint32_t lasts);
 void rule_memory_remove(struct rule_memory *memory, struct rule_note *note);
 void rule_note_set(struct rule_note *note, enum preset_field field, const struct rule_value *value);
+bool rule_memory_is_empty(const struct rule_memory *memory);
+/* Appends the notes that have not outlived their time, the newest ones if not all fit. The lines are not kept. */
+void rule_memory_pack(const struct rule_memory *memory, int64_t run, struct pack *pack);
+/* Into an empty memory, as old as they were. What is none makes `unpack` bad; it is empty again then. */
+void rule_memory_unpack(struct rule_memory *memory, struct unpack *unpack, int64_t run);
 
 /* ---- rule_event.c ---- */
 

@@ -78,6 +78,22 @@ void rule_flush(struct rule_reader *reader, int64_t run)
     (void)reader, (void)run;
 }
 
+void rule_pack(const struct rule_reader *reader, int64_t run, struct pack *pack)
+{
+    (void)reader, (void)run, (void)pack;
+}
+
+void rule_unpack(struct rule_reader *reader, struct unpack *unpack, int64_t run)
+{
+    (void)reader, (void)unpack, (void)run;
+}
+
+bool rule_is_idle(const struct rule_reader *reader)
+{
+    (void)reader;
+    return true;
+}
+
 struct rule_counts rule_reader_counts(const struct rule_reader *reader)
 {
     return reader->counts;
@@ -189,6 +205,12 @@ static size_t take(void)
     static struct observation batch[64];
     size_t count = queue_take(queue, batch, 64);
     for (size_t i = 0; i < count; i++) {
+        if (batch[i].kind == OBSERVATION_MARK) {
+            struct feed_marks marks;
+            feeds_mark_take(feeds, batch[i].mark.number, &marks);
+            feed_marks_clear(&marks);
+            continue;
+        }
         check(batch[i].kind == OBSERVATION_EVENT && batch[i].partner == OBSERVATION_NO_PARTNER, "an event of nobody");
         add(&told, batch[i].event.detail);
     }
@@ -221,7 +243,7 @@ static void caught_up(void)
     compare();
 }
 
-static void start(const struct feed_positions *from)
+static void start(const struct feed_marks *from)
 {
     conf.feed_count = 1;
     conf.feeds = &feed;
@@ -229,16 +251,16 @@ static void start(const struct feed_positions *from)
     check(feeds != NULL, "feeds start");
 }
 
-static void stop(struct feed_positions *positions)
+static void stop(struct feed_marks *marks)
 {
     while (!feeds_stop(feeds))
         take();
-    if (positions)
-        feeds_positions(feeds, positions);
-    feeds_free(feeds);
-    feeds = NULL;
     while (take() > 0)
         ;
+    if (marks)
+        feeds_marks(feeds, marks);
+    feeds_free(feeds);
+    feeds = NULL;
 }
 
 static void begin(const char *name, const char *file, size_t room)
@@ -412,9 +434,9 @@ static void regrown(void)
     put_lines(log_file, 0, 100);
     caught_up();
     for (unsigned round = 0; round < 5; round++) {
-        struct feed_positions positions = {0};
+        struct feed_marks marks = {0};
         const char *line = round < 4 ? "always the same line" : "other words, as long";
-        stop(&positions);
+        stop(&marks);
         check(ftruncate(log_file, 0) == 0, "truncated");
         if (round < 2)
             put_lines(log_file, 1000 + 1000 * round, round ? 50 : 200);
@@ -423,8 +445,8 @@ static void regrown(void)
             put_text(log_file, line);
             put_text(log_file, "\n");
         }
-        start(&positions);
-        free(positions.positions);
+        start(&marks);
+        feed_marks_clear(&marks);
         caught_up();
     }
     end();
@@ -591,10 +613,10 @@ static void full_queue(void)
 
 static void go_on(void)
 {
-    struct feed_positions positions = {0};
-    begin("positions", "a.log", 64);
+    struct feed_marks marks = {0};
+    begin("marks", "a.log", 64);
     start(NULL); /* there is no file yet */
-    stop(&positions);
+    stop(&marks);
     log_file = open_log("a.log");
     unsigned number = 0;
     for (unsigned round = 0; round < 12; round++) {
@@ -602,14 +624,13 @@ static void go_on(void)
         number += 300;
         if (round % 2)
             put_text(log_file, "begun and ");
-        start(&positions);
-        free(positions.positions);
-        positions = (struct feed_positions){0};
+        start(&marks);
+        feed_marks_clear(&marks);
         if (round % 3 == 0)
             take_until(told.count + 50); /* stopped in the middle */
         else
             caught_up();
-        stop(&positions);
+        stop(&marks);
         if (round % 2) {
             put_text(log_file, "ended\n");
             add(&written, "begun and ended");
@@ -627,8 +648,8 @@ static void go_on(void)
             pause_for(20000); /* files are ordered by their birth */
         }
     }
-    start(&positions);
-    free(positions.positions);
+    start(&marks);
+    feed_marks_clear(&marks);
     caught_up();
     end();
 }
@@ -662,7 +683,7 @@ static const struct {
     {"late", late},
     {"pattern", patterns},
     {"full", full_queue},
-    {"positions", go_on},
+    {"marks", go_on},
     {"none", none},
 };
 

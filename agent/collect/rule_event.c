@@ -106,7 +106,7 @@ static size_t pair_length(const char *text, size_t length, size_t *name, struct 
     size_t start = at;
     while (at < length && text[at] != '"' && text[at] != ' ')
         at++;
-    *value = (struct rule_value){text + start, at - start};
+    *value = (struct rule_value){.text = text + start, .length = at - start, .escaped = quoted};
     if (quoted && (at == length || text[at++] != '"'))
         return 0;
     if (at < length && text[at] != ' ')
@@ -135,9 +135,38 @@ void rule_pairs(struct rule_values *values)
 
 /* ---- Into the event ---- */
 
+static int hex_digit(char c)
+{
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
+}
+
+/* "Rogue%20Root" -> "Rogue Root", where `value` is escaped; as much of it as there is room for. Returns its octets. */
+static size_t unescape(const struct rule_value *value, char *out, size_t size)
+{
+    size_t length = 0;
+    for (size_t i = 0; i < value->length && length < size; i++) {
+        bool escape = value->escaped && value->text[i] == '%' && i + 2 < value->length &&
+                      hex_digit(value->text[i + 1]) >= 0 && hex_digit(value->text[i + 2]) >= 0;
+        out[length++] =
+            escape ? (char)(hex_digit(value->text[i + 1]) << 4 | hex_digit(value->text[i + 2])) : value->text[i];
+        i += escape ? 2 : 0;
+    }
+    return length;
+}
+
+/* For people. */
 static void put_text(char *out, size_t size, const struct rule_value *value)
 {
-    text_printable(out, size, value->text ? value->text : "", value->text ? value->length : 0);
+    char plain[VALUE_MAX];
+    if (!value->text)
+        out[0] = '\0';
+    else if (value->escaped)
+        text_printable(out, size, plain, unescape(value, plain, sizeof plain));
+    else
+        text_printable(out, size, value->text, value->length);
 }
 
 /* A legal name in its one form; false when there is none. */
@@ -272,7 +301,7 @@ static void put_fields(struct rule_hit *hit, const struct rule_values *values)
         char *out = hit->fields[hit->field_count].value;
         const size_t size = sizeof hit->fields[0].value;
         hit->fields[hit->field_count++].name = preset_field_name((enum preset_field)i);
-        put_text(out, size, value);
+        text_printable(out, size, value->text, value->length);
         char name[OBSERVATION_NAME];
         if ((i == FIELD_PEER || i == FIELD_PARTNER || i == FIELD_TO_DOMAIN || i == FIELD_FROM_DOMAIN ||
              i == FIELD_NAME || i == FIELD_DOMAIN) &&
@@ -281,6 +310,33 @@ static void put_fields(struct rule_hit *hit, const struct rule_values *values)
         if (i == FIELD_IP)
             address_text(&hit->event.address, out);
     }
+}
+
+static bool has_letter(const struct rule_value *value)
+{
+    for (size_t i = 0; value->text && i < value->length; i++)
+        if (isalpha((unsigned char)value->text[i]))
+            return true;
+    return false;
+}
+
+/*
+ * What the other members do not say: the product's own words for the reason, from whichever line of the record has them;
+ * where the rule reads none, the message, unless the rule reads who or whose certificate it was: then that says it all.
+ */
+static void put_detail(struct observation_event *event, const struct rule_values *values,
+                       const struct rule_value *message)
+{
+    static const enum preset_field tellers[] = {FIELD_USER,    FIELD_SUBJECT, FIELD_ISSUER,    FIELD_SERIAL,
+                                                FIELD_PARTNER, FIELD_TO,      FIELD_TO_DOMAIN, FIELD_FROM_DOMAIN};
+    const struct rule_value *reason = &values->of[FIELD_REASON];
+    bool told = has_letter(reason);
+    if (told)
+        put_text(event->detail, sizeof event->detail, reason);
+    for (size_t i = 0; !told && i < sizeof tellers / sizeof tellers[0]; i++)
+        told = is_set(values, tellers[i]) && !values->by_head[tellers[i]] && values->of[tellers[i]].length;
+    if (!told)
+        put_text(event->detail, sizeof event->detail, message);
 }
 
 bool rule_event(const struct rule *rule, const struct conf *conf, const struct rule_values *values,
@@ -304,7 +360,7 @@ bool rule_event(const struct rule *rule, const struct conf *conf, const struct r
     put_text(event->issuer, sizeof event->issuer, &values->of[FIELD_ISSUER]);
     put_serial(event, rule->preset_rule, values);
     text_copy(event->rule, sizeof event->rule, rule->name);
-    put_text(event->detail, sizeof event->detail, message);
+    put_detail(event, values, message);
     put_fields(hit, values);
     put_partner(hit, conf, values);
     return true;

@@ -27,6 +27,7 @@
 struct rule_value {
     const char *text;
     size_t length;
+    bool escaped; /* octets that are no parameter of a URI are %XX in it (Kamailio's and OpenSIPS' s.escape.param) */
 };
 
 struct rule_values {

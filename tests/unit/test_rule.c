@@ -150,6 +150,7 @@ Test(rule, kamailio_joins_four_lines)
     cr_expect_eq(hits[0].first_line, 1);
     cr_expect_eq(hits[0].line, 3);
     cr_expect_eq(hits[0].last_line, 7);
+    cr_expect_str_eq(hits[0].event.detail, "peer did not return a certificate", "of the line that has the reason");
     cr_expect_eq(line(KAMAILIO("2", "ERROR: tls [tls_server.c:1337]: tls_h_read_f(): dst addr: 192.0.2.10:59470")), 1);
     expect(EVENT_TLS_OUTGOING, REASON_TLS_OTHER, "198.51.100.6");
     /* the record is used up; without its reason nothing counts */
@@ -180,6 +181,42 @@ Test(rule, kamailio_serial_is_told_in_hexadecimal)
     cr_expect_str_eq(hits[0].event.serial, "7f00c0ffee06");
     cr_expect_str_eq(field(&hits[0], "serial"), "139641214725638");
     cr_expect_str_eq(hits[0].event.subject, "sip.gamma.example");
+    cr_expect_str_eq(hits[0].event.issuer, "Rogue Root CA 7", "for people");
+    cr_expect_str_eq(field(&hits[0], "issuer"), "Rogue%20Root%20CA%207", "as it stands in the line");
+    cr_expect_str_eq(hits[0].event.detail, "", "all is told");
+    close_rules();
+}
+
+Test(rule, escapes_are_resolved_where_our_snippet_writes_them)
+{
+    open_preset("kamailio");
+    line(KAMAILIO("1", "NOTICE: {1 1 REGISTER a} <script>: fedevents: event=2 ip=203.0.113.40 rc=-3 "
+                       "user=\"x%2522%20%0a%00%c3%a9%zz%4\""));
+    expect(EVENT_AUTH_SOURCE, REASON_AUTH_UNKNOWN_USER, "203.0.113.40");
+    cr_expect_str_eq(hits[0].event.user, "x%22 \\x0a\\x00\xc3\xa9%zz%4", "once, and printable: %s", hits[0].event.user);
+    line(KAMAILIO("1", "NOTICE: {1 1 REGISTER a} <script>: Authentication failed for user a%20b from 203.0.113.40:9 (rc "
+                       "-2)"));
+    cr_expect_str_eq(hits[1].event.user, "a%20b", "elsewhere it may be the name itself");
+    close_rules();
+}
+
+Test(rule, detail_is_what_the_rest_does_not_tell)
+{
+    open_rules("{ name = \"why\"; event = \"authSource\"; reason = \"authBadCredentials\"; "
+               "pattern = '^user (?<user>\\S+) from (?<ip>\\S+) because (?<reason>.*)$'; }, "
+               "{ name = \"who\"; event = \"authSource\"; reason = \"authBadCredentials\"; "
+               "pattern = '^user (?<user>\\S+) from (?<ip>\\S+)$'; }, "
+               "{ name = \"where\"; event = \"authSource\"; reason = \"authBadCredentials\"; "
+               "pattern = '^somebody from (?<ip>\\S+) in (?<local>\\S+)$'; }");
+    line("1> user bob from 203.0.113.1 because of \"this\"");
+    line("1> user bob from 203.0.113.1 because -2");
+    line("1> user bob from 203.0.113.1");
+    line("1> somebody from 203.0.113.1 in space");
+    cr_assert_eq(hit_count, 4);
+    cr_expect_str_eq(hits[0].event.detail, "of \"this\"");
+    cr_expect_str_eq(hits[1].event.detail, "", "a code is no explanation");
+    cr_expect_str_eq(hits[2].event.detail, "");
+    cr_expect_str_eq(hits[3].event.detail, "somebody from 203.0.113.1 in space");
     close_rules();
 }
 

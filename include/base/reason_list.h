@@ -442,3 +442,11 @@ REASON_ROW(910, MON_RESOLVERS_DOWN, monResolversDown, EVENT_MONITOR_SELF, SEVERI
            "The resolvers do not answer this host, whatever partner it asks about. The partners' own alarms are held back.",
            "Check the configured resolvers, their access lists, and UDP and TCP port 53 through the firewall.",
            "")
+REASON_ROW(911, MON_HISTORY_LOST, monHistoryLost, EVENT_MONITOR_SELF, SEVERITY_MAJOR, ACTOR_US,
+           "What the monitor kept over restarts cannot be used. It began anew: counters, indexes, alarms and places in logs.",
+           "Find out what damaged the file: the disk, or a copy that was put back. It was set aside, the detail says where. Managers have to read their tables again.",
+           "")
+REASON_ROW(912, MON_HISTORY_FAILING, monHistoryFailing, EVENT_MONITOR_SELF, SEVERITY_MAJOR, ACTOR_US,
+           "The history cannot be written. The monitor goes on in memory; what is not written is lost if it ends now.",
+           "Make room on the disk of agent.state_dir, or make it writable again, as the detail says. What is missing is written then, by itself.",
+           "")

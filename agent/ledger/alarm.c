@@ -22,6 +22,7 @@
 #include <stdlib.h>
 
 #include "base/text.h"
+#include "ledger/changes.h"
 #include "ledger/source.h"
 #include "ledger/storm.h"
 
@@ -62,13 +63,16 @@ static enum health severity_health(enum severity severity)
 }
 
 /* Counts of active alarms, so that an event's health needs no look at all of them. */
-static void count_active(struct ledger *ledger, enum event event, enum severity severity, int change)
+void alarm_count_active(struct ledger *ledger, const struct ledger_alarm *alarm, int change)
 {
-    ledger->active[event][severity] += (uint32_t)change;
+    enum event event = alarm->event;
+    ledger->active[event][alarm->severity] += (uint32_t)change;
     enum health health = HEALTH_OK;
     for (int i = SEVERITY_INDETERMINATE; i <= SEVERITY_WARNING; i++)
         if (ledger->active[event][i] && severity_health(i) > health)
             health = severity_health(i);
+    if (ledger->events[event].health != health)
+        changes_total(ledger, &ledger->events[event]);
     ledger->events[event].health = health;
 }
 
@@ -80,10 +84,14 @@ static void tell(struct ledger *ledger, struct ledger_alarm *alarm, enum transit
     alarm->told_severity = alarm->severity;
     alarm->told_run = run;
     alarm->told_sequence = ++ledger->sequence;
+    if (kind != TRANSITION_CLEARED)
+        changes_alarm(ledger, alarm);
     ledger->alarms_changed_wall = wall;
     ledger->alarms_changed_run = run;
+    changes_state(ledger);
     struct transition transition = {.kind = kind, .sequence = ledger->sequence, .wall = wall, .alarm = *alarm};
     transition.alarm.cell = NULL;
+    transition.alarm.mark = (struct ledger_mark){.listed = 0};
     ledger->report(ledger->report_context, &transition);
 }
 
@@ -102,9 +110,10 @@ static void set_severity(struct ledger *ledger, struct ledger_alarm *alarm, int6
     if (severity == alarm->severity)
         return;
     if (alarm->severity)
-        count_active(ledger, alarm->event, alarm->severity, -1);
+        alarm_count_active(ledger, alarm, -1);
     alarm->severity = severity;
-    count_active(ledger, alarm->event, severity, 1);
+    alarm_count_active(ledger, alarm, 1);
+    changes_alarm(ledger, alarm);
 }
 
 /* What the cell says now: everything but the identity of the alarm. */
@@ -112,6 +121,7 @@ static void take_over(struct ledger *ledger, const struct ledger_partner *partne
                       int64_t wall, int64_t run)
 {
     const struct ledger_cell *cell = alarm->cell;
+    changes_alarm(ledger, alarm);
     alarm->reason = cell->last.reason;
     set_severity(ledger, alarm, wall);
     text_copy(alarm->contact, sizeof alarm->contact, partner ? partner->conf->contact : "");
@@ -140,6 +150,7 @@ void alarm_raise(struct ledger *ledger, const struct ledger_partner *partner, st
     alarm->cell = cell;
     cell->alarm = alarm;
     cell->quiet_since = 0;
+    changes_cell(ledger, alarm->partner, cell);
     if (cell->source)
         source_pin(ledger, cell);
     take_over(ledger, partner, alarm, wall, run);
@@ -157,9 +168,11 @@ void alarm_refresh(struct ledger *ledger, const struct ledger_partner *partner, 
 void alarm_clear(struct ledger *ledger, struct ledger_alarm *alarm, int64_t wall, int64_t run)
 {
     index_remove(&ledger->alarms, (uint32_t[]){alarm->id});
-    count_active(ledger, alarm->event, alarm->severity, -1);
+    changes_gone(ledger, LEDGER_ROW_ALARM, &alarm->mark, &alarm->id);
+    alarm_count_active(ledger, alarm, -1);
     alarm->cell->alarm = NULL;
     alarm->cell->quiet_since = 0;
+    changes_cell(ledger, alarm->partner, alarm->cell);
     alarm->total = alarm->cell->count;
     alarm->state = ALARM_CLEARED;
     tell(ledger, alarm, TRANSITION_CLEARED, wall, run);
@@ -224,14 +237,19 @@ void alarm_tick(struct ledger *ledger, int64_t wall, int64_t run)
         const struct ledger_partner *partner = index_find(&ledger->partners, (uint32_t[]){alarm->partner});
         const struct conf_threshold *threshold = alarm_threshold(ledger, partner, alarm->cell);
         uint32_t sum = ledger_window(ledger, alarm->cell, partner, run);
+        if (alarm->window_count != sum || alarm->window_seconds != threshold->window)
+            changes_alarm(ledger, alarm);
         alarm->window_count = sum;
         alarm->window_seconds = threshold->window;
         /* A cell of the monitor itself counts as failing until ledger_self ends it, so it is never quiet. */
         bool doubtful = storm_doubts(ledger, alarm->reason);
+        int64_t quiet_since = alarm->cell->quiet_since;
         if (!doubtful && is_quiet(alarm->cell, threshold, sum, run)) {
             alarm_clear(ledger, alarm, wall, run);
             continue;
         }
+        if (alarm->cell->quiet_since != quiet_since)
+            changes_cell(ledger, alarm->partner, alarm->cell);
         set_severity(ledger, alarm, wall);
         tell_change(ledger, alarm, wall, run);
         i++;

@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "ledger/changes.h"
+
 void *cell_allocate(size_t size)
 {
     void *cell = calloc(1, size);
@@ -19,12 +21,15 @@ struct ledger_cell *ledger_cell_make(struct ledger *ledger, struct ledger_partne
         cell->health = HEALTH_UNKNOWN;
         partner->events[event] = cell;
         index_insert(&ledger->partner_events, (uint32_t[]){partner->index, (uint32_t)event}, cell);
+        changes_cell(ledger, partner->index, cell);
     }
     return partner->events[event];
 }
 
-static void count_reason(struct index *index, const uint32_t key[], enum reason reason, uint32_t count, int64_t wall)
+static void count_reason(struct ledger *ledger, enum ledger_row kind, const uint32_t key[], enum reason reason,
+                         uint32_t count, int64_t wall)
 {
+    struct index *index = kind == LEDGER_ROW_REASON ? &ledger->reasons : &ledger->partner_reasons;
     struct ledger_reason *row = index_find(index, key);
     if (!row) {
         row = cell_allocate(sizeof *row);
@@ -35,6 +40,7 @@ static void count_reason(struct index *index, const uint32_t key[], enum reason 
         row->first_wall = wall;
     row->count += count;
     row->last_wall = wall;
+    changes_row(ledger, kind, &row->mark, key);
 }
 
 void cell_count_total(struct ledger *ledger, const struct ledger_failure *failure, enum event event, uint32_t count)
@@ -43,12 +49,21 @@ void cell_count_total(struct ledger *ledger, const struct ledger_failure *failur
     total->count += count;
     window_add(&total->window, ledger_threshold(ledger, NULL, event)->window, failure->run, count);
     total->last = *failure;
+    changes_total(ledger, total);
+}
+
+void cell_failed(struct ledger *ledger, const struct ledger_failure *failure, enum event event, uint32_t count,
+                 const struct ledger_partner *partner, const struct ledger_source *source)
+{
+    if (ledger->failed)
+        ledger->failed(ledger->failed_context, failure, event, count, partner, source);
 }
 
 void cell_count_reason(struct ledger *ledger, const struct ledger_partner *partner, enum reason reason, uint32_t count,
                        int64_t wall)
 {
-    count_reason(&ledger->reasons, (uint32_t[]){(uint32_t)reason}, reason, count, wall);
+    count_reason(ledger, LEDGER_ROW_REASON, (uint32_t[]){(uint32_t)reason}, reason, count, wall);
     if (partner)
-        count_reason(&ledger->partner_reasons, (uint32_t[]){partner->index, (uint32_t)reason}, reason, count, wall);
+        count_reason(ledger, LEDGER_ROW_PARTNER_REASON, (uint32_t[]){partner->index, (uint32_t)reason}, reason, count,
+                     wall);
 }

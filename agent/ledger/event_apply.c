@@ -18,6 +18,7 @@
 #include "base/text.h"
 #include "ledger/alarm.h"
 #include "ledger/cell.h"
+#include "ledger/changes.h"
 #include "ledger/peer.h"
 #include "ledger/storm.h"
 
@@ -265,6 +266,7 @@ static void count_in(struct ledger *ledger, const struct ledger_partner *partner
 {
     bool walk_fails = cell->health == HEALTH_WARNING || cell->health == HEALTH_CRITICAL;
     cell->count += count;
+    changes_cell(ledger, partner ? partner->index : 0, cell);
     if (cell->last.wall == CLOCK_NEVER || (!held && !walk_fails))
         cell->last = *failure;
     if (held)
@@ -299,12 +301,14 @@ void event_apply(struct ledger *ledger, const struct observation *observation)
         source_remember(source, &told, reason);
     struct ledger_failure failure = failure_of(observation, &told, event, reason, partner, source);
     ledger->edge_failures += told.count;
+    cell_failed(ledger, &failure, event, told.count, partner, source);
     cell_count_total(ledger, &failure, event, told.count);
     cell_count_reason(ledger, partner, reason, told.count, observation->wall);
     if (held)
         ledger->storm.held += told.count;
     if (partner) {
         count_edge(ledger, partner, event, &failure, told.count);
+        changes_partner(ledger, partner);
         count_in(ledger, partner, ledger_cell_make(ledger, partner, event), &failure, told.count, held, !by_source);
     }
     if (source)

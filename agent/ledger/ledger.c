@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "ledger/alarm.h"
 #include "ledger/cell.h"
+#include "ledger/changes.h"
 #include "ledger/event_apply.h"
 #include "ledger/peer.h"
 #include "ledger/probe_rows.h"
@@ -27,7 +28,21 @@ const struct conf_threshold *ledger_threshold(const struct ledger *ledger, const
 uint32_t ledger_window(const struct ledger *ledger, const struct ledger_cell *cell,
                        const struct ledger_partner *partner, int64_t run)
 {
-    return window_sum(&cell->window, alarm_threshold(ledger, partner, cell)->window, run);
+    (void)ledger;
+    (void)partner;
+    return window_sum(&cell->window, cell->window.seconds, run);
+}
+
+void ledger_failures(struct ledger *ledger, ledger_failed *told, void *context)
+{
+    ledger->failed = told;
+    ledger->failed_context = context;
+}
+
+void ledger_verdicts(struct ledger *ledger, ledger_judged *told, void *context)
+{
+    ledger->judged = told;
+    ledger->judged_context = context;
 }
 
 static struct ledger_failure failure_of(const struct ledger_partner *partner, const struct observation *observation)
@@ -51,7 +66,9 @@ static void count_failure(struct ledger *ledger, struct ledger_partner *partner,
     struct ledger_failure failure = failure_of(partner, observation);
     struct ledger_cell *cell = ledger_cell_make(ledger, partner, event);
     cell->count++;
+    changes_cell(ledger, partner->index, cell);
     cell_count_reason(ledger, partner, failure.reason, 1, observation->wall);
+    cell_failed(ledger, &failure, event, 1, partner, NULL);
     if (storm_holds(ledger, failure.reason)) {
         cell->held_in_walk++;
         ledger->storm.held++;
@@ -123,6 +140,7 @@ static void end_walk_of_cell(struct ledger *ledger, struct ledger_partner *partn
     }
     bool held = cell->held_in_walk && !cell->failures_in_walk;
     cell->held_in_walk = 0;
+    const struct ledger_cell before = {.health = cell->health, .successes_in_row = cell->successes_in_row};
     if (held || (!cell->failures_in_walk && !cell->successes_in_walk)) {
         cell->successes_in_walk = 0;
         return;
@@ -132,23 +150,26 @@ static void end_walk_of_cell(struct ledger *ledger, struct ledger_partner *partn
         cell->successes_in_row = 0;
     } else {
         cell->health = HEALTH_OK;
-        if (cell->successes_in_row < UINT32_MAX)
+        if (cell->successes_in_row < ledger_threshold(ledger, partner, cell->event)->clear)
             cell->successes_in_row++;
     }
+    if (cell->health != before.health || cell->successes_in_row != before.successes_in_row)
+        changes_cell(ledger, partner->index, cell);
     alarm_walked(ledger, partner, cell, observation->wall, observation->run);
     cell->failures_in_walk = cell->successes_in_walk = 0;
 }
 
-static void take_verdict(const struct ledger *ledger, struct ledger_partner *partner,
-                         const struct observation *observation)
+static void take_verdict(struct ledger *ledger, struct ledger_partner *partner, const struct observation *observation)
 {
     const struct observation_walk *walk = &observation->walk;
     enum health health = reason_health(walk->reason);
-    if (!storm_holds(ledger, walk->reason)) {
-        if (partner->health != health || partner->reason != walk->reason)
-            partner->since_wall = observation->wall;
+    bool differs = partner->health != health || partner->reason != walk->reason;
+    if (differs && !storm_holds(ledger, walk->reason)) {
+        partner->since_wall = observation->wall;
         partner->health = health;
         partner->reason = walk->reason;
+        if (ledger->judged)
+            ledger->judged(ledger->judged_context, partner);
     }
     partner->walk_wall = observation->wall;
     partner->walk_run = observation->run;
@@ -177,11 +198,13 @@ static void apply_walk(struct ledger *ledger, struct ledger_partner *partner, co
             end_walk_of_cell(ledger, partner, partner->events[event], observation);
     storm_judged(ledger, partner);
     partner->service_failures_in_walk = partner->endpoints_in_walk = 0;
+    changes_partner(ledger, partner);
 }
 
 void ledger_apply(struct ledger *ledger, const struct observation *observation)
 {
     ledger->observations++;
+    changes_state(ledger);
     if (observation->kind == OBSERVATION_EVENT) {
         event_apply(ledger, observation);
         return;
@@ -207,11 +230,29 @@ void ledger_apply(struct ledger *ledger, const struct observation *observation)
     }
 }
 
+/* An alarm that an older process raised and nobody has confirmed is over: who would have to tell may not know of it. */
+static void self_tick(struct ledger *ledger, int64_t wall, int64_t run)
+{
+    if (!ledger->self_unconfirmed || run - ledger->start_run < LEDGER_SELF_GRACE)
+        return;
+    ledger->self_unconfirmed = false;
+    for (size_t i = 0; i < ledger->self.count; i++) {
+        struct ledger_cell *cell = ledger->self.entries[i].cell;
+        enum reason reason = (enum reason)ledger->self.entries[i].key[0];
+        bool confirmed = cell->last.run >= ledger->start_run || storm_lasts(ledger, reason);
+        if (cell->alarm && !confirmed)
+            ledger_self(ledger, reason, false, "", wall, run);
+    }
+}
+
 void ledger_tick(struct ledger *ledger, int64_t wall, int64_t run)
 {
     storm_clock(ledger, wall, run);
+    storm_tick(ledger, wall, run);
     sources_tick(ledger, wall, run);
+    self_tick(ledger, wall, run);
     alarm_tick(ledger, wall, run);
+    changes_tick(ledger, run);
 }
 
 static struct ledger_cell *self_cell(struct ledger *ledger, enum reason reason)
@@ -223,6 +264,7 @@ static struct ledger_cell *self_cell(struct ledger *ledger, enum reason reason)
         cell->event = EVENT_MONITOR_SELF;
         index_insert(&ledger->self, key, cell);
     }
+    changes_row(ledger, LEDGER_ROW_SELF, &cell->mark, key);
     return cell;
 }
 
@@ -241,6 +283,7 @@ void ledger_self(struct ledger *ledger, enum reason reason, bool failing, const 
     window_add(&cell->window, ledger_threshold(ledger, NULL, EVENT_MONITOR_SELF)->window, run, 1);
     cell->last = (struct ledger_failure){.wall = wall, .run = run, .reason = reason};
     text_copy(cell->last.detail, sizeof cell->last.detail, detail);
+    cell_failed(ledger, &cell->last, EVENT_MONITOR_SELF, 1, NULL, NULL);
     cell_count_total(ledger, &cell->last, EVENT_MONITOR_SELF, 1);
     cell_count_reason(ledger, NULL, reason, 1, wall);
     if (cell->alarm)
@@ -249,11 +292,12 @@ void ledger_self(struct ledger *ledger, enum reason reason, bool failing, const 
         alarm_raise(ledger, NULL, cell, wall, run);
 }
 
-struct ledger *ledger_new(const struct conf *conf, int64_t wall, int64_t run, ledger_report *report, void *context)
+struct ledger *ledger_begin(int64_t wall, int64_t run, ledger_report *report, void *context)
 {
     struct ledger *ledger = cell_allocate(sizeof *ledger);
-    ledger->start_wall = wall;
-    ledger->start_run = run;
+    ledger->start_wall = ledger->counted_wall = wall;
+    ledger->start_run = ledger->counted_run = run;
+    ledger->changes = changes_new();
     ledger->report = report;
     ledger->report_context = context;
     ledger->storm.reason = REASON_NONE;
@@ -269,12 +313,21 @@ struct ledger *ledger_new(const struct conf *conf, int64_t wall, int64_t run, le
     for (int event = EVENT_NONE + 1; event < EVENT_END; event++) {
         ledger->events[event].event = event;
         ledger->events[event].health = HEALTH_OK;
+        changes_total(ledger, &ledger->events[event]);
     }
     for (size_t i = 0; i < reason_count(); i++) {
         struct ledger_reason *row = cell_allocate(sizeof *row);
         row->reason = reason_at(i)->reason;
-        index_insert(&ledger->reasons, (uint32_t[]){(uint32_t)row->reason}, row);
+        const uint32_t key[] = {(uint32_t)row->reason};
+        index_insert(&ledger->reasons, key, row);
+        changes_row(ledger, LEDGER_ROW_REASON, &row->mark, key);
     }
+    return ledger;
+}
+
+struct ledger *ledger_new(const struct conf *conf, int64_t wall, int64_t run, ledger_report *report, void *context)
+{
+    struct ledger *ledger = ledger_begin(wall, run, report, context);
     storm_clock(ledger, wall, run);
     ledger_bind(ledger, conf, wall, run);
     return ledger;
@@ -300,6 +353,8 @@ void ledger_free(struct ledger *ledger)
     peers_free(ledger);
     free(ledger->bound);
     free(ledger->names);
+    free(ledger->name_positions);
     free(ledger->fixed);
+    changes_free(ledger->changes);
     free(ledger);
 }

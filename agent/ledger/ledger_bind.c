@@ -6,6 +6,9 @@
  * had before. Where several claim the same number, a fixed claim goes before that of a partner in force, that before a
  * name that only is remembered, and the earlier in the file before the later. Who gets nothing and who claims nothing
  * is given the next number that never was anybody's: above partner_last, and never fixed.
+ *
+ * What is as it was counts as unchanged: rows are the same by partner, and only those of partners whose number changes go
+ * under the old key and come under the new one.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +16,7 @@
 #include "base/text.h"
 #include "ledger/alarm.h"
 #include "ledger/cell.h"
+#include "ledger/changes.h"
 #include "ledger/peer.h"
 #include "ledger/source.h"
 #include "ledger/storm.h"
@@ -56,6 +60,14 @@ static int compare_names(const void *a, const void *b)
     return strcmp(((const struct ledger_name *)a)->name, ((const struct ledger_name *)b)->name);
 }
 
+/* The one of the lower number first. */
+static int compare_names_all(const void *a, const void *b)
+{
+    const struct ledger_name *x = a, *y = b;
+    int names = compare_names(a, b);
+    return names ? names : compare_number(x->number, y->number);
+}
+
 static int compare_partners(const void *a, const void *b)
 {
     const struct ledger_partner *x = *(struct ledger_partner *const *)a, *y = *(struct ledger_partner *const *)b;
@@ -69,6 +81,27 @@ static struct ledger_name *name_find(const struct ledger *ledger, const char *na
     return bsearch(&key, ledger->names, ledger->name_count, sizeof key, compare_names);
 }
 
+struct ledger_name *ledger_name_at(const struct ledger *ledger, uint32_t number)
+{
+    size_t position = number <= ledger->name_last && ledger->name_positions ? ledger->name_positions[number] : 0;
+    return position ? &ledger->names[position - 1] : NULL;
+}
+
+void names_sort(struct ledger *ledger)
+{
+    size_t kept = 0;
+    if (ledger->name_count)
+        qsort(ledger->names, ledger->name_count, sizeof *ledger->names, compare_names_all);
+    for (size_t i = 0; i < ledger->name_count; i++)
+        if (i == 0 || compare_names(&ledger->names[i], &ledger->names[i - 1]) != 0)
+            ledger->names[kept++] = ledger->names[i];
+    ledger->name_count = kept;
+    free(ledger->name_positions);
+    ledger->name_positions = array_allocate((size_t)ledger->name_last + 1, sizeof *ledger->name_positions);
+    for (size_t i = 0; i < kept; i++)
+        ledger->name_positions[ledger->names[i].number] = i + 1;
+}
+
 static void names_add(struct ledger *ledger, const struct conf *conf)
 {
     size_t known = ledger->name_count, room = known + conf->partner_count;
@@ -79,11 +112,26 @@ static void names_add(struct ledger *ledger, const struct conf *conf)
     for (size_t i = 0; i < conf->partner_count; i++) {
         if (name_find(ledger, conf->partners[i].name))
             continue;
-        ledger->names[count] = (struct ledger_name){.index = 0};
+        ledger->names[count] = (struct ledger_name){.number = ++ledger->name_last};
         text_copy(ledger->names[count++].name, sizeof ledger->names[0].name, conf->partners[i].name);
     }
     ledger->name_count = count;
-    qsort(ledger->names, count, sizeof *ledger->names, compare_names);
+    names_sort(ledger);
+}
+
+void fixed_sort(struct ledger *ledger, size_t count)
+{
+    if (count)
+        qsort(ledger->fixed, count, sizeof *ledger->fixed, compare_numbers);
+    ledger->fixed_count = 0;
+    for (size_t i = 0; i < count; i++)
+        if (i == 0 || ledger->fixed[i] != ledger->fixed[i - 1])
+            ledger->fixed[ledger->fixed_count++] = ledger->fixed[i];
+}
+
+static bool is_fixed(const struct ledger *ledger, uint32_t index)
+{
+    return bsearch(&index, ledger->fixed, ledger->fixed_count, sizeof *ledger->fixed, compare_numbers);
 }
 
 static void fixed_add(struct ledger *ledger, const struct conf *conf)
@@ -94,20 +142,17 @@ static void fixed_add(struct ledger *ledger, const struct conf *conf)
         abort();
     size_t count = ledger->fixed_count;
     for (size_t i = 0; i < conf->partner_count; i++)
-        if (conf->partners[i].index)
+        if (conf->partners[i].index && !is_fixed(ledger, conf->partners[i].index)) {
             ledger->fixed[count++] = conf->partners[i].index;
-    qsort(ledger->fixed, count, sizeof *ledger->fixed, compare_numbers);
-    ledger->fixed_count = 0;
-    for (size_t i = 0; i < count; i++)
-        if (i == 0 || ledger->fixed[i] != ledger->fixed[i - 1])
-            ledger->fixed[ledger->fixed_count++] = ledger->fixed[i];
+            changes_fixed(ledger, conf->partners[i].index);
+        }
+    fixed_sort(ledger, count);
 }
-
 static uint32_t index_next(struct ledger *ledger)
 {
     do
         ledger->partner_last++;
-    while (bsearch(&ledger->partner_last, ledger->fixed, ledger->fixed_count, sizeof *ledger->fixed, compare_numbers));
+    while (is_fixed(ledger, ledger->partner_last));
     return ledger->partner_last;
 }
 
@@ -128,19 +173,25 @@ static void indexes_give(struct ledger *ledger, const struct conf *conf)
     for (size_t i = 0; i < count; i++)
         if (i == 0 || claims[i].index != claims[i - 1].index)
             given[claims[i].position] = claims[i].index;
-    for (size_t i = 0; i < conf->partner_count; i++)
-        name_find(ledger, conf->partners[i].name)->index = given[i] ? given[i] : index_next(ledger);
+    for (size_t i = 0; i < conf->partner_count; i++) {
+        struct ledger_name *name = name_find(ledger, conf->partners[i].name);
+        uint32_t before = name->index;
+        name->index = given[i] ? given[i] : index_next(ledger);
+        if (name->index != before)
+            changes_row(ledger, LEDGER_ROW_NAME, &name->mark, &name->number);
+    }
     free(given);
     free(claims);
 }
 
 /* A cell that outlives the change counts on in a window of the new length. */
-static void windows_resize(struct ledger_partner *partner, const struct conf_partner *next, int64_t run)
+static void windows_resize(struct ledger *ledger, struct ledger_partner *partner, const struct conf_partner *next,
+                           int64_t run)
 {
     for (int event = EVENT_NONE + 1; event < EVENT_END; event++)
-        if (partner->events[event])
-            window_resize(&partner->events[event]->window, partner->conf->thresholds[event].window,
-                          next->thresholds[event].window, run);
+        if (partner->events[event] &&
+            window_resize(&partner->events[event]->window, next->thresholds[event].window, run))
+            changes_cell(ledger, partner->index, partner->events[event]);
 }
 
 static struct ledger_partner *partner_make(void)
@@ -164,10 +215,11 @@ static struct ledger_partner **partners_bind(struct ledger *ledger, const struct
             continue;
         struct ledger_name *name = name_find(ledger, next->name);
         if (name->partner)
-            windows_resize(name->partner, next, run);
+            windows_resize(ledger, name->partner, next, run);
         else
             name->partner = partner_make();
         name->partner->conf = next;
+        name->partner->name = name->number;
         name->partner->next_index = name->index;
         ledger->bound[i] = order[(*count)++] = name->partner;
     }
@@ -185,8 +237,10 @@ static void alarms_clear_gone(struct ledger *ledger, int64_t wall, int64_t run)
             alarm_clear(ledger, alarm, wall, run);
             continue;
         }
-        if (partner)
+        if (partner && partner->next_index != alarm->partner) {
             alarm->partner = partner->next_index;
+            changes_alarm(ledger, alarm);
+        }
         i++;
     }
 }
@@ -196,46 +250,73 @@ static void totals_renumber(struct ledger *ledger)
     for (int event = EVENT_NONE + 1; event < EVENT_END; event++) {
         struct ledger_failure *last = &ledger->events[event].last;
         const struct ledger_partner *partner = index_find(&ledger->partners, (uint32_t[]){last->partner});
-        last->partner = partner ? partner->next_index : 0;
+        uint32_t next = partner ? partner->next_index : 0;
+        if (next != last->partner)
+            changes_total(ledger, &ledger->events[event]);
+        last->partner = next;
     }
 }
 
+static void row_rename(struct ledger *ledger, enum ledger_row kind, const struct index_entry *entry,
+                       const uint32_t key[])
+{
+    struct ledger_mark *mark = changes_mark_of(kind, entry->cell);
+    changes_gone(ledger, kind, mark, entry->key);
+    changes_row(ledger, kind, mark, key);
+}
+
 /* Builds one index anew: entries of partners that stay, under their new numbers; cells of those that go are freed. */
-static void index_rebuild(struct index *index, struct ledger_partner *const *order, size_t count)
+static void index_rebuild(struct ledger *ledger, enum ledger_row kind, struct index *index,
+                          struct ledger_partner *const *order, size_t count)
 {
     struct index old = *index;
     index_init(index, old.parts);
     for (size_t i = 0; i < count; i++) {
         size_t position = order[i]->index ? index_from(&old, (uint32_t[INDEX_PARTS]){order[i]->index}) : old.count;
         for (; position < old.count && old.entries[position].key[0] == order[i]->index; position++) {
-            const uint32_t *key = old.entries[position].key;
-            index_insert(index, (uint32_t[]){order[i]->next_index, key[1], key[2]}, old.entries[position].cell);
-            old.entries[position].cell = NULL;
+            struct index_entry *entry = &old.entries[position];
+            const uint32_t key[] = {order[i]->next_index, entry->key[1], entry->key[2]};
+            index_insert(index, key, entry->cell);
+            if (key[0] != entry->key[0])
+                row_rename(ledger, kind, entry, key);
+            entry->cell = NULL;
         }
     }
     for (size_t i = 0; i < old.count; i++)
-        free(old.entries[i].cell);
+        if (old.entries[i].cell) {
+            changes_gone(ledger, kind, changes_mark_of(kind, old.entries[i].cell), old.entries[i].key);
+            free(old.entries[i].cell);
+        }
     index_clear(&old);
+}
+
+static void partner_renumber(struct ledger *ledger, struct ledger_partner *partner)
+{
+    partner->index = partner->next_index;
+    changes_partner(ledger, partner);
+    for (int event = EVENT_NONE + 1; event < EVENT_END; event++)
+        if (partner->events[event])
+            partner->events[event]->last.partner = partner->events[event]->count ? partner->index : 0;
 }
 
 static void partners_renumber(struct ledger *ledger, struct ledger_partner *const *order, size_t count)
 {
-    index_rebuild(&ledger->partner_events, order, count);
-    index_rebuild(&ledger->partner_reasons, order, count);
-    index_rebuild(&ledger->probes, order, count);
-    index_rebuild(&ledger->certificates, order, count);
+    index_rebuild(ledger, LEDGER_ROW_PARTNER_EVENT, &ledger->partner_events, order, count);
+    index_rebuild(ledger, LEDGER_ROW_PARTNER_REASON, &ledger->partner_reasons, order, count);
+    index_rebuild(ledger, LEDGER_ROW_PROBE, &ledger->probes, order, count);
+    index_rebuild(ledger, LEDGER_ROW_CERTIFICATE, &ledger->certificates, order, count);
     for (size_t i = 0; i < ledger->partners.count; i++) {
         struct ledger_partner *partner = ledger->partners.entries[i].cell;
+        if (partner->index != partner->next_index)
+            changes_gone(ledger, LEDGER_ROW_PARTNER, &partner->mark, &partner->index);
         if (!partner->next_index)
             free(partner);
     }
     index_clear(&ledger->partners);
     for (size_t i = 0; i < count; i++) {
         struct ledger_partner *partner = order[i];
-        partner->index = partner->next_index;
-        for (int event = EVENT_NONE + 1; event < EVENT_END; event++)
-            if (partner->events[event])
-                partner->events[event]->last.partner = partner->events[event]->count ? partner->index : 0;
+        if (partner->index != partner->next_index)
+            partner_renumber(ledger, partner);
         index_insert(&ledger->partners, (uint32_t[]){partner->index}, partner);
     }
 }
@@ -260,8 +341,23 @@ static void names_forget_gone(struct ledger *ledger)
             ledger->names[i].partner = NULL;
 }
 
+/* Cells that are not of one partner; those of sources are the table's. */
+static void totals_resize(struct ledger *ledger, const struct conf *conf, int64_t run)
+{
+    for (int event = EVENT_NONE + 1; event < EVENT_END; event++)
+        if (window_resize(&ledger->events[event].window, conf->thresholds[event].window, run))
+            changes_total(ledger, &ledger->events[event]);
+    for (size_t i = 0; i < ledger->self.count; i++) {
+        struct ledger_cell *cell = ledger->self.entries[i].cell;
+        if (window_resize(&cell->window, conf->thresholds[EVENT_MONITOR_SELF].window, run))
+            changes_row(ledger, LEDGER_ROW_SELF, &cell->mark, ledger->self.entries[i].key);
+    }
+}
+
 void ledger_bind(struct ledger *ledger, const struct conf *conf, int64_t wall, int64_t run)
 {
+    if (!ledger->conf)
+        restore_settle(ledger);
     names_add(ledger, conf);
     fixed_add(ledger, conf);
     indexes_give(ledger, conf);
@@ -275,19 +371,12 @@ void ledger_bind(struct ledger *ledger, const struct conf *conf, int64_t wall, i
     storm_forget(ledger);
     names_forget_gone(ledger);
     partners_renumber(ledger, order, count);
-    if (ledger->conf)
-        for (int event = EVENT_NONE + 1; event < EVENT_END; event++)
-            window_resize(&ledger->events[event].window, ledger->conf->thresholds[event].window,
-                          conf->thresholds[event].window, run);
-    for (size_t i = 0; i < ledger->self.count; i++) {
-        struct ledger_cell *cell = ledger->self.entries[i].cell;
-        window_resize(&cell->window, ledger->conf->thresholds[EVENT_MONITOR_SELF].window,
-                      conf->thresholds[EVENT_MONITOR_SELF].window, run);
-    }
+    totals_resize(ledger, conf, run);
     ledger->conf = conf;
     for (size_t i = 0; i < count; i++)
         cells_make(ledger, order[i]);
     free(order);
     peers_bind(ledger);
     storm_bound(ledger, wall, run);
+    changes_state(ledger);
 }

@@ -11,6 +11,7 @@
  */
 #include "ledger/probe_rows.h"
 
+#include "ledger/changes.h"
 #include "ledger/peer.h"
 
 #include <stdlib.h>
@@ -52,17 +53,23 @@ static void certificates_cut(struct ledger *ledger, const struct ledger_partner 
         if (entry->key[0] != partner->index || entry->key[1] != row->index)
             break;
         uint32_t key[] = {entry->key[0], entry->key[1], entry->key[2]};
-        free(index_remove(&ledger->certificates, key));
+        struct ledger_certificate *certificate = index_remove(&ledger->certificates, key);
+        changes_gone(ledger, LEDGER_ROW_CERTIFICATE, &certificate->mark, key);
+        free(certificate);
         row->certificate_count--;
+        changes_probe(ledger, partner, row);
     }
 }
 
 static void row_remove(struct ledger *ledger, struct ledger_partner *partner, struct ledger_probe *row)
 {
     certificates_cut(ledger, partner, row, 0);
-    index_remove(&ledger->probes, (uint32_t[]){partner->index, row->index});
+    const uint32_t key[] = {partner->index, row->index};
+    index_remove(&ledger->probes, key);
+    changes_gone(ledger, LEDGER_ROW_PROBE, &row->mark, key);
     peer_remove(ledger, row);
     partner->probe_count--;
+    changes_partner(ledger, partner);
     free(row);
 }
 
@@ -94,6 +101,7 @@ static struct ledger_probe *row_make(struct ledger *ledger, struct ledger_partne
     row->index = ++partner->probe_last;
     partner->probe_count++;
     index_insert(&ledger->probes, (uint32_t[]){partner->index, row->index}, row);
+    changes_partner(ledger, partner);
     return row;
 }
 
@@ -107,6 +115,7 @@ void probe_row_apply(struct ledger *ledger, struct ledger_partner *partner, cons
     if (!row)
         return;
     row->value = *probe;
+    changes_probe(ledger, partner, row);
     if (made)
         peer_add(ledger, partner, row);
     row->last_wall = observation->wall;
@@ -145,9 +154,11 @@ void probe_row_certificate(struct ledger *ledger, struct ledger_partner *partner
             abort();
         index_insert(&ledger->certificates, key, cell);
         row->certificate_count++;
+        changes_probe(ledger, partner, row);
     }
     cell->value = *certificate;
     cell->seen_wall = observation->wall;
+    changes_row(ledger, LEDGER_ROW_CERTIFICATE, &cell->mark, key);
     certificates_cut(ledger, partner, row, certificate->length);
 }
 
@@ -181,6 +192,7 @@ void probe_row_walked(struct ledger *ledger, struct ledger_partner *partner, con
         struct ledger_probe *row = ledger->probes.entries[i].cell;
         if (!row->seen_in_walk && walk_would_have_seen(ledger, partner, walk, row)) {
             row->present = false;
+            changes_probe(ledger, partner, row);
             if (++row->absent_walks >= LEDGER_ABSENT_WALKS)
                 gone[gone_count++] = row;
         }

@@ -18,13 +18,16 @@
 
 #include "base/text.h"
 #include "ledger/cell.h"
+#include "ledger/changes.h"
 
 struct source_table {
     struct hash_key key;
     uint32_t max, count;
     size_t bucket_count; /* a power of two */
-    struct ledger_source **buckets;
+    struct ledger_source **buckets, **index_buckets;
     struct ledger_source *newest, *oldest; /* without an alarm, by last use */
+    uint64_t used;
+    bool restored; /* the order of use is to be made */
     struct ledger_source *first, *last;    /* all, by index */
     uint32_t index_last;
     bool index_wrapped;
@@ -81,6 +84,7 @@ static void use_take_out(struct source_table *table, struct ledger_source *sourc
 
 static void use_put_first(struct source_table *table, struct ledger_source *source)
 {
+    source->used = ++table->used;
     source->newer = NULL;
     source->older = table->newest;
     *(table->newest ? &table->newest->newer : &table->oldest) = source;
@@ -95,16 +99,41 @@ void source_pin(struct ledger *ledger, struct ledger_cell *cell)
 void source_unpin(struct ledger *ledger, struct ledger_cell *cell)
 {
     use_put_first(ledger->sources, source_of(cell)); /* the end of its alarm counts as a use */
+    changes_cell(ledger, 0, cell);
+}
+
+/* Used first before used last. */
+static int compare_uses(const void *a, const void *b)
+{
+    const struct ledger_source *x = *(struct ledger_source *const *)a, *y = *(struct ledger_source *const *)b;
+    return (x->used > y->used) - (x->used < y->used);
+}
+
+static void use_sort(struct source_table *table)
+{
+    struct ledger_source **rows = cell_allocate((table->count + 1) * sizeof *rows);
+    size_t count = 0;
+    for (struct ledger_source *at = table->newest; at; at = at->older)
+        rows[count++] = at;
+    qsort(rows, count, sizeof *rows, compare_uses);
+    table->newest = table->oldest = NULL;
+    for (size_t i = 0; i < count; i++) {
+        uint64_t used = rows[i]->used;
+        use_put_first(table, rows[i]);
+        rows[i]->used = used;
+    }
+    free(rows);
 }
 
 /* ---- rows ---- */
 
-static bool index_in_use(const struct source_table *table, uint32_t index)
+/* Indexes rise, so their last bits alone spread them evenly. */
+static struct ledger_source **index_link_of(const struct source_table *table, uint32_t index)
 {
-    for (const struct ledger_source *at = table->first; at; at = at->next)
-        if (at->index == index)
-            return true;
-    return false;
+    struct ledger_source **link = &table->index_buckets[index & (table->bucket_count - 1)];
+    while (*link && (*link)->index != index)
+        link = &(*link)->index_chain;
+    return link;
 }
 
 static uint32_t index_give(struct source_table *table)
@@ -115,13 +144,16 @@ static uint32_t index_give(struct source_table *table)
             table->index_wrapped = true;
         }
         table->index_last++;
-    } while (table->index_wrapped && index_in_use(table, table->index_last));
+    } while (table->index_wrapped && *index_link_of(table, table->index_last));
     return table->index_last;
 }
 
-static void take_out(struct source_table *table, struct ledger_source *source)
+static void take_out(struct ledger *ledger, struct ledger_source *source)
 {
+    struct source_table *table = ledger->sources;
+    changes_gone(ledger, LEDGER_ROW_SOURCE, &source->cell.mark, &source->index);
     *link_of(table, source->cell.event, &source->address, source->name) = source->chain;
+    *index_link_of(table, source->index) = source->index_chain;
     use_take_out(table, source);
     *(source->previous ? &source->previous->next : &table->first) = source->next;
     *(source->next ? &source->next->previous : &table->last) = source->previous;
@@ -129,11 +161,19 @@ static void take_out(struct source_table *table, struct ledger_source *source)
     table->rows_stale = true;
 }
 
-static void put_in(struct source_table *table, struct ledger_source *source)
+static void put_in_buckets(struct source_table *table, struct ledger_source *source)
 {
     struct ledger_source **bucket = bucket_of(table, source->cell.event, &source->address, source->name);
     source->chain = *bucket;
     *bucket = source;
+    bucket = &table->index_buckets[source->index & (table->bucket_count - 1)];
+    source->index_chain = *bucket;
+    *bucket = source;
+}
+
+static void put_in(struct source_table *table, struct ledger_source *source)
+{
+    put_in_buckets(table, source);
     source->previous = table->last;
     *(table->last ? &table->last->next : &table->first) = source;
     table->last = source;
@@ -143,14 +183,15 @@ static void put_in(struct source_table *table, struct ledger_source *source)
 }
 
 /* Room for a row that is made, out of the table already; NULL: all are in alarm. */
-static struct ledger_source *room_for_one(struct source_table *table)
+static struct ledger_source *room_for_one(struct ledger *ledger)
 {
+    struct source_table *table = ledger->sources;
     if (table->count < table->max)
         return cell_allocate(sizeof(struct ledger_source));
     struct ledger_source *oldest = table->oldest;
     if (!oldest)
         return NULL;
-    take_out(table, oldest);
+    take_out(ledger, oldest);
     table->evicted++;
     return oldest;
 }
@@ -165,9 +206,10 @@ struct ledger_source *source_use(struct ledger *ledger, enum event event, const 
             use_take_out(table, source);
             use_put_first(table, source);
         }
+        changes_cell(ledger, 0, &source->cell);
         return source;
     }
-    source = room_for_one(table);
+    source = room_for_one(ledger);
     if (!source) {
         table->refused++;
         return NULL;
@@ -178,6 +220,7 @@ struct ledger_source *source_use(struct ledger *ledger, enum event event, const 
     source->cell.health = HEALTH_UNKNOWN;
     source->cell.source = source->index;
     put_in(table, source);
+    changes_cell(ledger, 0, &source->cell);
     return source;
 }
 
@@ -231,13 +274,13 @@ const struct index *sources_rows(const struct ledger *ledger)
 
 struct ledger_source *source_at(const struct ledger *ledger, uint32_t index)
 {
-    return index_find(sources_rows(ledger), &index);
+    return *index_link_of(ledger->sources, index);
 }
 
 struct source_counts sources_counts(const struct ledger *ledger)
 {
     const struct source_table *table = ledger->sources;
-    return (struct source_counts){table->count, table->max, table->evicted, table->refused};
+    return (struct source_counts){table->count, table->max, table->evicted, table->refused, table->index_last};
 }
 
 void sources_tick(struct ledger *ledger, int64_t wall, int64_t run)
@@ -262,12 +305,54 @@ void sources_tick(struct ledger *ledger, int64_t wall, int64_t run)
 
 /* ---- the whole table ---- */
 
+static void buckets_make(struct source_table *table)
+{
+    size_t wanted = 64;
+    while (wanted < table->max)
+        wanted *= 2;
+    if (wanted == table->bucket_count)
+        return;
+    free(table->buckets);
+    free(table->index_buckets);
+    table->bucket_count = wanted;
+    table->buckets = cell_allocate(wanted * sizeof *table->buckets);
+    table->index_buckets = cell_allocate(wanted * sizeof *table->index_buckets);
+    for (struct ledger_source *at = table->first; at; at = at->next)
+        put_in_buckets(table, at);
+}
+
 struct source_table *sources_new(void)
 {
     struct source_table *table = cell_allocate(sizeof *table);
     table->key = hash_key_make();
+    table->max = SOURCE_MAX;
+    buckets_make(table);
     index_init(&table->rows, 1);
     return table;
+}
+
+void sources_restore(struct ledger *ledger, const struct source_counts *counts)
+{
+    struct source_table *table = ledger->sources;
+    table->index_last = counts->index_last;
+    table->evicted = counts->evicted;
+    table->refused = table->refused_told = counts->refused;
+}
+
+bool source_restore(struct ledger *ledger, struct ledger_source *row)
+{
+    struct source_table *table = ledger->sources;
+    if (source_at(ledger, row->index))
+        return false;
+    uint64_t used = row->used;
+    put_in(table, row);
+    row->used = used;
+    if (table->used < used)
+        table->used = used;
+    if (row->index > table->index_last)
+        table->index_wrapped = true;
+    table->restored = true;
+    return true;
 }
 
 void sources_free(struct source_table *table)
@@ -281,24 +366,8 @@ void sources_free(struct source_table *table)
     }
     index_clear(&table->rows);
     free(table->buckets);
+    free(table->index_buckets);
     free(table);
-}
-
-static void buckets_make(struct source_table *table)
-{
-    size_t wanted = 64;
-    while (wanted < table->max)
-        wanted *= 2;
-    if (wanted == table->bucket_count)
-        return;
-    free(table->buckets);
-    table->bucket_count = wanted;
-    table->buckets = cell_allocate(wanted * sizeof *table->buckets);
-    for (struct ledger_source *at = table->first; at; at = at->next) {
-        struct ledger_source **bucket = bucket_of(table, at->cell.event, &at->address, at->name);
-        at->chain = *bucket;
-        *bucket = at;
-    }
 }
 
 static uint32_t renumbered(const struct ledger *ledger, uint32_t index)
@@ -310,18 +379,23 @@ static uint32_t renumbered(const struct ledger *ledger, uint32_t index)
 void sources_bind(struct ledger *ledger, const struct conf *conf, int64_t run)
 {
     struct source_table *table = ledger->sources;
+    if (table->restored)
+        use_sort(table);
+    table->restored = false;
     table->max = conf->edge.sources_max ? conf->edge.sources_max : SOURCE_MAX;
     while (table->count > table->max && table->oldest) {
         struct ledger_source *oldest = table->oldest;
-        take_out(table, oldest);
+        take_out(ledger, oldest);
         table->evicted++;
         free(oldest);
     }
     buckets_make(table);
     for (struct ledger_source *at = table->first; at; at = at->next) {
-        enum event event = at->cell.event;
-        window_resize(&at->cell.window, ledger->conf->thresholds[event].window, conf->thresholds[event].window, run);
-        at->partner = renumbered(ledger, at->partner);
-        at->cell.last.partner = renumbered(ledger, at->cell.last.partner);
+        uint32_t partner = renumbered(ledger, at->partner), last = renumbered(ledger, at->cell.last.partner);
+        bool resized = window_resize(&at->cell.window, conf->thresholds[at->cell.event].window, run);
+        if (resized || partner != at->partner || last != at->cell.last.partner)
+            changes_cell(ledger, 0, &at->cell);
+        at->partner = partner;
+        at->cell.last.partner = last;
     }
 }

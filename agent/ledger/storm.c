@@ -8,6 +8,9 @@
  *                   no resolver that answers
  *   storm -> none   fewer than STORM_ENDS percent fail (of few partners: fewer than half), fresh or not
  *
+ * A storm that was told by an older process goes on, with no walk looked at yet. Walks that succeed are faster than those
+ * that time out, so it does not end before there was time for both.
+ *
  * While it lasts, a failure of a storm's kinds is counted but says nothing about its partner (storm_holds): no window,
  * no state, no alarm; one that goes on failing afterwards begins to be counted then.
  *
@@ -21,6 +24,7 @@
 #include <stdlib.h>
 
 #include "base/text.h"
+#include "ledger/changes.h"
 
 static enum storm_kind kind_of(enum reason reason)
 {
@@ -127,7 +131,7 @@ static bool begins(const struct ledger_storm *storm)
 static bool ends(const struct ledger *ledger)
 {
     const struct ledger_storm *storm = &ledger->storm;
-    if (storm->walked < STORM_FEW && storm->walked < ledger->partners.count)
+    if (storm->restored || (storm->walked < STORM_FEW && storm->walked < ledger->partners.count))
         return false;
     uint64_t percent = storm->walked >= STORM_LEAST ? STORM_ENDS : 50;
     return (uint64_t)failed_in_all(storm) * 100 < storm->walked * percent || !storm->walked;
@@ -149,6 +153,7 @@ static void end(struct ledger *ledger, int64_t wall, int64_t run)
 {
     enum reason reason = ledger->storm.reason;
     ledger->storm.reason = REASON_NONE;
+    ledger->storm.restored = false;
     ledger_self(ledger, reason, false, "", wall, run);
 }
 
@@ -192,6 +197,39 @@ void storm_bound(struct ledger *ledger, int64_t wall, int64_t run)
         end(ledger, wall, run);
 }
 
+bool storm_lasts(const struct ledger *ledger, enum reason reason)
+{
+    return (reason != REASON_NONE && reason == ledger->storm.reason) ||
+           (reason == REASON_MON_CLOCK_UNSYNCHRONISED && ledger->storm.clock_doubtful);
+}
+
+static bool in_alarm(const struct ledger *ledger, enum reason reason)
+{
+    const struct ledger_cell *cell = index_find(&ledger->self, (uint32_t[]){(uint32_t)reason});
+    return cell && cell->alarm;
+}
+
+void storm_restore(struct ledger *ledger)
+{
+    struct ledger_storm *storm = &ledger->storm;
+    storm->reason = in_alarm(ledger, REASON_MON_NETWORK_DOWN)     ? REASON_MON_NETWORK_DOWN
+                    : in_alarm(ledger, REASON_MON_RESOLVERS_DOWN) ? REASON_MON_RESOLVERS_DOWN
+                                                                  : REASON_NONE;
+    storm->restored = storm->reason != REASON_NONE;
+    if (!in_alarm(ledger, REASON_MON_CLOCK_UNSYNCHRONISED))
+        storm->clock_doubtful = false;
+}
+
+void storm_tick(struct ledger *ledger, int64_t wall, int64_t run)
+{
+    struct ledger_storm *storm = &ledger->storm;
+    if (!storm->restored || run - ledger->start_run < LEDGER_SELF_GRACE)
+        return;
+    storm->restored = false;
+    if (ends(ledger))
+        end(ledger, wall, run);
+}
+
 /* ---- the clocks ---- */
 
 static bool is_jump(int64_t from, int64_t to)
@@ -210,6 +248,7 @@ static void clock_jumped(struct ledger *ledger, int64_t offset, int64_t wall, in
         storm->clock_before = storm->clock_offset;
     storm->clock_doubtful = true;
     storm->clock_run = run;
+    changes_state(ledger);
     ledger_self(ledger, REASON_MON_CLOCK_UNSYNCHRONISED, true, detail, wall, run);
 }
 
@@ -224,6 +263,7 @@ void storm_clock(struct ledger *ledger, int64_t wall, int64_t run)
     storm->clock_offset = offset;
     if (storm->clock_doubtful && (returned || run - storm->clock_run >= CLOCK_SETTLED)) {
         storm->clock_doubtful = false;
+        changes_state(ledger);
         ledger_self(ledger, REASON_MON_CLOCK_UNSYNCHRONISED, false, "", wall, run);
     }
 }

@@ -53,7 +53,7 @@ static void agent_value(const struct moment *moment, const struct index_entry *r
     case START_AGE:
         return value_age(value, moment, status->start_wall, status->start_run);
     case DISCONTINUITY:
-        return value_uptime(value, moment, ledger->start_run);
+        return value_uptime(value, moment, ledger->counted_run);
     case CONFIG_FILE:
         return value_foreign(value, ledger->conf->path);
     case CONFIG_TIME:

@@ -45,6 +45,9 @@ void alarm_refresh(struct ledger *ledger, const struct ledger_partner *partner, 
 /* alarm_clear(ledger, alarm, wall, run): tells it, takes it out of ledger->alarms and frees it. */
 void alarm_clear(struct ledger *ledger, struct ledger_alarm *alarm, int64_t wall, int64_t run);
 
+/* alarm_count_active(ledger, alarm, change): the alarm has come (1) or goes (-1), with its severity of now. */
+void alarm_count_active(struct ledger *ledger, const struct ledger_alarm *alarm, int change);
+
 /* alarm_tick(ledger, wall, run): ledger_tick for all alarms. */
 void alarm_tick(struct ledger *ledger, int64_t wall, int64_t run);
 

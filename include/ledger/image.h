@@ -29,7 +29,11 @@ enum ledger_row {
 
 /* The scalars of a ledger that outlive the process. */
 struct ledger_state {
-    int64_t counted_wall; /* since when counters count: the wall time of the first start */
+    int64_t counted_wall, counted_run; /* since when counters count: the time of the first start */
+    int64_t seen_run;                  /* of the last tick */
+    int64_t alarms_changed_wall, alarms_changed_run;
+    int64_t clock_offset, clock_before, clock_run; /* see struct ledger_storm */
+    bool clock_doubtful;
     uint64_t walks, walks_late, observations, edge_failures, held, sequence, sources_evicted, sources_refused;
     uint32_t partner_last, alarm_last, source_last;
 };
@@ -37,19 +41,39 @@ struct ledger_state {
 /*
  * ledger_changes_take(ledger, context, changed): calls `changed` for each row that was made, changed or removed since the
  * last call (all of a new ledger's), in the order of enum ledger_row, and forgets that they changed. `row` is NULL where
- * the row is gone; it lives until `changed` returns. Costs what changed, not what there is.
+ * the row is gone; it lives until `changed` returns. What means nothing to another process
+ * (pointers, marks, what belongs to a walk that is being told) is zero in it, padding is not. A row that was made and
+ * went since the last call is not told. Costs what changed, not what there is. `changed` must not call back. The one
+ * row of scalars counts as changed at least every LEDGER_STATE_EVERY of ticks.
  * ledger_changes_any(ledger): whether there is anything to take. O(1).
  */
 typedef void ledger_changed(void *context, enum ledger_row kind, const uint32_t key[INDEX_PARTS], const void *row);
+
+#define LEDGER_STATE_EVERY (10 * CLOCK_SECOND)
 void ledger_changes_take(struct ledger *ledger, void *context, ledger_changed *changed);
 bool ledger_changes_any(const struct ledger *ledger);
+
+/* ledger_row_size(kind): of its struct; 0 for LEDGER_ROW_FIXED. */
+size_t ledger_row_size(enum ledger_row kind);
+
+/*
+ * ledger_row_move(kind, row, by): adds `by` to all run times in a row that is being kept, windows included, so that they
+ * are those of another start of the machine. Windows move by whole spans: they hold what they held, for up to a span
+ * longer.
+ */
+void ledger_row_move(enum ledger_row kind, void *row, int64_t by);
 
 /*
  * A ledger out of rows: ledger_restore_begin, then ledger_restore_row for each row in the order of enum ledger_row (false:
  * it fits nothing, such as a probe of a partner that is not there, and is left out), then ledger_bind, which puts the
  * configuration in force as a reload does: partners that are no longer in it go, their alarms are cleared and told.
- * What was restored does not count as changed; alarms that are there are not told again. Conditions of the monitor itself
- * that nobody confirms by ledger_self within LEDGER_SELF_GRACE of the start are cleared.
+ * What was restored does not count as changed; alarms that are there are not told again. Values out of their range are
+ * put into it, run times later than `run` become `run`. While nothing was running, windows went on to slide, but nobody
+ * saw that it was quiet: what has been quiet for how long goes on from there.
+ *
+ * Conditions of the monitor itself that nobody confirms by ledger_self within LEDGER_SELF_GRACE of the start are cleared.
+ * A storm goes on, and failures are held (see storm.c), until walks say otherwise, not before that time is over; so does
+ * the doubt about the wall clock, which also begins when the clocks differ otherwise than before.
  */
 #define LEDGER_SELF_GRACE (60 * CLOCK_SECOND)
 struct ledger *ledger_restore_begin(int64_t wall, int64_t run, ledger_report *report, void *context);
@@ -61,9 +85,6 @@ bool ledger_restore_row(struct ledger *ledger, enum ledger_row kind, const uint3
  * monitor's own.
  * ledger_verdicts(ledger, told, context): each time a partner's health or reason has changed.
  */
-typedef void ledger_failed(void *context, const struct ledger_failure *failure, enum event event, uint32_t count,
-                           const struct ledger_partner *partner, const struct ledger_source *source);
-typedef void ledger_judged(void *context, const struct ledger_partner *partner);
 void ledger_failures(struct ledger *ledger, ledger_failed *told, void *context);
 void ledger_verdicts(struct ledger *ledger, ledger_judged *told, void *context);
 

@@ -16,6 +16,12 @@
 #include "base/observation.h"
 #include "ledger/window.h"
 
+/* Of each row: whether it is as whoever keeps the rows has it; see ledger/image.h. */
+struct ledger_mark {
+    uint32_t listed; /* it has changed: its place in the list of changes, from 1; 0 it has not */
+    bool kept;       /* a row with its key has been told before */
+};
+
 /* A failure that a cell counted, whole. Of the failures of one walk the worst one is kept, of equals the first. */
 struct ledger_failure {
     int64_t wall; /* CLOCK_NEVER: there was none */
@@ -33,19 +39,21 @@ struct ledger_failure {
 struct ledger_cell {
     enum event event;
     uint64_t count;
-    struct window window;
+    struct window window; /* its seconds are those of the threshold in force; 0 while nothing was counted */
     struct ledger_failure last;
     enum health health; /* of a partner's cell: after its last walk that told of the event, unknown before;
                            of an event: worst of the alarms with this event */
     uint32_t failures_in_walk; /* of the walk that is being told */
     uint32_t successes_in_walk;
-    uint32_t successes_in_row; /* walks without a failure of this event since the last one with one */
+    uint32_t successes_in_row; /* walks without a failure of this event since the last one with one; counted up to the
+                                  threshold's `clear` */
     int64_t quiet_since;       /* of a cell with an alarm: run time since when the last walk was no failure and the window's
                                   sum is below half the threshold; 0 that is not so */
     int64_t edge_run;          /* when the edge last saw this event of the partner; 0 never */
     uint32_t held_in_walk;     /* failures of the walk that is being told that say nothing of the partner: see storm */
     uint32_t source;           /* of a row of fedwSourceTable: its index; 0 of a partner or of the monitor itself */
     struct ledger_alarm *alarm; /* NULL: none is active */
+    struct ledger_mark mark;    /* that of a row of fedwSourceTable too */
 };
 
 struct ledger_reason { /* partner x reason, and the catalogue */
@@ -53,18 +61,20 @@ struct ledger_reason { /* partner x reason, and the catalogue */
     uint64_t count;
     int64_t first_wall;
     int64_t last_wall;
+    struct ledger_mark mark;
 };
 
 struct ledger_certificate {
     struct observation_certificate value;
     int64_t seen_wall;
+    struct ledger_mark mark;
 };
 
 #define LEDGER_PROBES_MAX 64   /* rows of one partner; beyond them what was seen longest ago goes, else it is only counted */
 #define LEDGER_ABSENT_WALKS 3  /* walks that would have seen a probe and did not: its row and certificates go */
 
 struct ledger_probe {
-    uint32_t index; /* within the partner; never used for another one while the process lives */
+    uint32_t index; /* within the partner; never used for another one */
     int64_t last_wall, last_run; /* of the last result; CLOCK_NEVER none */
     int64_t success_wall, success_run;
     uint64_t successes, failures;
@@ -78,6 +88,7 @@ struct ledger_probe {
     size_t certificate_count;
     struct ledger_partner *partner;                  /* of an endpoint */
     struct ledger_probe *peer_next, **peer_link;     /* endpoints with addresses of one bucket: see peer.h */
+    struct ledger_mark mark;
 };
 
 /* What the edge itself saw of a partner, since it last was quiet for a whole window: the other half of its state. */
@@ -91,7 +102,8 @@ struct ledger_edge {
 
 struct ledger_partner {
     uint32_t index; /* of the MIB */
-    const struct conf_partner *conf;
+    uint32_t name;  /* number of its struct ledger_name */
+    const struct conf_partner *conf; /* NULL after ledger_restore_row until ledger_bind */
     enum health health; /* unknown until a walk has ended */
     enum reason reason; /* worst of the last walk */
     int64_t since_wall; /* when health or reason last changed */
@@ -112,6 +124,7 @@ struct ledger_partner {
     struct ledger_partner *storm_newer, *storm_older;
     uint8_t storm_kind; /* enum storm_kind */
     bool storm_listed, storm_fresh;
+    struct ledger_mark mark;
 };
 
 /* What a failure says when many partners have it at once. */
@@ -124,6 +137,7 @@ struct ledger_storm {
     /* the walks that are looked at, the newest first, and how many of them failed in which way */
     struct ledger_partner *newest, *oldest;
     uint32_t walked, failed[STORM_KINDS], fresh[STORM_KINDS]; /* fresh: of partners without an alarm for it */
+    bool restored; /* an older process saw it begin: it lasts until there was time to see whether it still does */
     bool clock_known, clock_doubtful;
     int64_t clock_offset, clock_before; /* wall less run: at the last tick, and before it jumped */
     int64_t clock_run;                  /* when it last jumped */
@@ -154,6 +168,7 @@ struct ledger_alarm {
     enum severity told_severity;
     int64_t told_run;
     uint64_t told_sequence;
+    struct ledger_mark mark;
 };
 #define LEDGER_CHANGE_GAP (2 * CLOCK_SECOND)
 
@@ -169,17 +184,25 @@ struct transition {
 
 /* Called from within ledger functions; must not call back into the ledger. */
 typedef void ledger_report(void *context, const struct transition *transition);
+struct ledger_source;
+typedef void ledger_failed(void *context, const struct ledger_failure *failure, enum event event, uint32_t count,
+                           const struct ledger_partner *partner, const struct ledger_source *source);
+typedef void ledger_judged(void *context, const struct ledger_partner *partner);
 
-/* Which index a name has, for as long as the process lives. */
+/* Which index a name has, for ever. */
 struct ledger_name {
     char name[CONF_NAME_MAX + 1];
     uint32_t index;
+    uint32_t number;                /* of the name itself, from 1 in the order in which names were first seen */
     struct ledger_partner *partner; /* NULL: not in the configuration in force, or disabled */
+    struct ledger_mark mark;
 };
 
 struct ledger {
     int64_t start_wall, start_run;
-    const struct conf *conf;
+    int64_t counted_wall, counted_run; /* when counts began: at the start of the first of all processes that went on with it */
+    int64_t seen_run;                  /* of the last tick */
+    const struct conf *conf;           /* NULL after ledger_restore_begin until ledger_bind */
     struct ledger_partner **bound; /* by position in conf->partners */
     ledger_report *report;
     void *report_context;
@@ -200,6 +223,8 @@ struct ledger {
     uint32_t partner_last, alarm_last; /* highest given out, of partners without a fixed index */
     size_t name_count;
     struct ledger_name *names; /* every partner that ever was, in the order of names */
+    uint32_t name_last;        /* highest number of a name */
+    size_t *name_positions;    /* in `names`, plus 1, by number; 0 there is no such name */
     size_t fixed_count;
     uint32_t *fixed; /* every index that a configuration ever fixed, ascending */
     uint32_t active[EVENT_COUNT][SEVERITY_WARNING + 1]; /* alarms, by enum event and enum severity */
@@ -213,6 +238,13 @@ struct ledger {
     struct hash_key peer_key;
     size_t peer_buckets; /* a power of two */
     struct ledger_probe **peers;
+
+    struct changes *changes; /* see changes.h */
+    bool self_unconfirmed;   /* alarms of the monitor itself were restored and LEDGER_SELF_GRACE is not over */
+    ledger_failed *failed;   /* see image.h */
+    void *failed_context;
+    ledger_judged *judged;
+    void *judged_context;
 };
 
 /*
@@ -262,7 +294,8 @@ void ledger_self(struct ledger *ledger, enum reason reason, bool failing, const 
 const struct conf_threshold *ledger_threshold(const struct ledger *ledger, const struct ledger_partner *partner,
                                               enum event event);
 
-/* ledger_window(ledger, cell, partner, run): the sum of the cell's window now. `partner` NULL for a total. */
+/* ledger_window(ledger, cell, partner, run): the sum of the cell's window now. `partner` NULL for a total. Also before
+ * ledger_bind, in the length that it had. */
 uint32_t ledger_window(const struct ledger *ledger, const struct ledger_cell *cell, const struct ledger_partner *partner,
                        int64_t run);
 

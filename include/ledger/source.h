@@ -21,6 +21,7 @@ struct ledger_source {
     uint32_t partner;            /* index of the MIB of the partner whose address it is; 0 nobody's */
     struct ledger_cell cell;     /* counted with the threshold of the event, not of a partner */
     int64_t first_wall;
+    uint64_t used; /* rises with each use of any row */
     char users[SOURCE_USERS][64]; /* distinct, the newest first */
     size_t user_count;
     bool users_more; /* others were tried before these */
@@ -35,7 +36,8 @@ struct ledger_source {
     size_t reason_count;
     uint64_t reasons_other;
 
-    struct ledger_source *chain;           /* of the same bucket */
+    struct ledger_source *chain;           /* of the same bucket by key, */
+    struct ledger_source *index_chain;     /* and by index */
     struct ledger_source *newer, *older;   /* by last use; only rows without an alarm are in that list */
     struct ledger_source *next, *previous; /* by index */
 };
@@ -69,6 +71,7 @@ struct source_counts {
     uint32_t rows, max;
     uint64_t evicted; /* rows that had to go for newer ones */
     uint64_t refused; /* failures that found no row because all rows are in alarm */
+    uint32_t index_last; /* the index that was given last */
 };
 struct source_counts sources_counts(const struct ledger *ledger);
 
@@ -82,5 +85,10 @@ void sources_tick(struct ledger *ledger, int64_t wall, int64_t run);
 struct source_table *sources_new(void);
 void sources_free(struct source_table *table);
 void sources_bind(struct ledger *ledger, const struct conf *conf, int64_t run);
+
+/* sources_restore(ledger, counts): those of a table that is restored. source_restore(ledger, row): puts a row into it, in
+ * the order of indexes; rows are in their order of use from sources_bind on. False: its index is taken. */
+void sources_restore(struct ledger *ledger, const struct source_counts *counts);
+bool source_restore(struct ledger *ledger, struct ledger_source *row);
 
 #endif

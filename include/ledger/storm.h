@@ -31,6 +31,16 @@ bool storm_holds(const struct ledger *ledger, enum reason reason);
 /* storm_doubts(ledger, reason): whether it is judged by the date, and that is not to be believed now. */
 bool storm_doubts(const struct ledger *ledger, enum reason reason);
 
+/* storm_lasts(ledger, reason): whether what this reason of the monitor itself says goes on now. */
+bool storm_lasts(const struct ledger *ledger, enum reason reason);
+
+/*
+ * storm_restore(ledger): once alarms are restored: a storm that was told goes on. storm_tick(ledger, wall, run): it ends
+ * when LEDGER_SELF_GRACE is over and walks do not confirm it.
+ */
+void storm_restore(struct ledger *ledger);
+void storm_tick(struct ledger *ledger, int64_t wall, int64_t run);
+
 /* storm_clock(ledger, wall, run): looks at both clocks, each tick, before anything is judged. */
 void storm_clock(struct ledger *ledger, int64_t wall, int64_t run);
 

@@ -80,17 +80,17 @@ Test(window, resizing_keeps_what_is_known)
     window_add(&window, 900, now, 4);
 
     struct window longer = window;
-    window_resize(&longer, 900, 3600, now);
+    window_resize(&longer, 3600, now);
     cr_assert_eq(window_sum(&longer, 3600, now), 7);
     cr_assert_eq(window_sum(&longer, 3600, now + 2700 * CLOCK_SECOND), 7);
     cr_assert_eq(window_sum(&longer, 3600, now + 4000 * CLOCK_SECOND), 0);
 
     struct window shorter = window;
-    window_resize(&shorter, 900, 300, now);
+    window_resize(&shorter, 300, now);
     cr_assert_eq(window_sum(&shorter, 300, now), 6);
     cr_assert_eq(window_sum(&shorter, 300, now + 400 * CLOCK_SECOND), 0);
 
     struct window same = window;
-    window_resize(&same, 900, 900, now);
+    window_resize(&same, 900, now);
     cr_assert_eq(memcmp(&same, &window, sizeof window), 0);
 }

@@ -13,6 +13,9 @@
  * two lists in the order of starting are sorted by deadline, and one timer, set again only when it fires or has nothing
  * to wait for, is enough. ares_timeout, which walks all queries, is not used.
  *
+ * A negative answer is doubted while there is a resolver that has not been asked: it is laid aside, and the next turn
+ * asks that one. Only resolvers without a try are asked for this; what they bring other than the records changes nothing.
+ *
  * EDNS: c-ares answers a FORMERR without OPT by asking again without OPT, but from then on its channel cuts UDP replies
  * to 512 octets. When we see a FORMERR we ask once without OPT; if that helps, the resolver is asked so for a while.
  */
@@ -95,6 +98,35 @@ static bool answer_final(const struct dns_answer *answer)
     }
 }
 
+static bool answer_negative(const struct dns_query *query)
+{
+    switch (query->answer.reason) {
+    case REASON_DNS_NX_DOMAIN:
+    case REASON_DNS_FILTERED:
+        return true;
+    case REASON_DNS_NO_DATA:
+        return query->confirm_no_data || (query->answer.type != DNS_A && query->answer.type != DNS_AAAA);
+    default:
+        return false;
+    }
+}
+
+/* The negative answer that was laid aside stands. */
+static void denial_restore(struct dns_query *query)
+{
+    unsigned tries = query->answer.tries;
+    query->answer = *query->denial;
+    query->answer.tries = tries;
+    free(query->denial);
+    query->denial = NULL;
+}
+
+static void query_free(struct dns_query *query)
+{
+    free(query->denial);
+    free(query);
+}
+
 static void query_finish(struct dns_query *query)
 {
     struct dns *dns = query->dns;
@@ -106,8 +138,32 @@ static void query_finish(struct dns_query *query)
 
 static void query_fail(struct dns_query *query)
 {
-    dns_tell_failure(query);
+    if (query->denial != NULL) {
+        denial_restore(query);
+        dns_tell_reply(query);
+    } else {
+        dns_tell_failure(query);
+    }
     query_finish(query);
+}
+
+/* A final reply has come; false when another resolver is to be asked whether it is true. */
+static bool query_conclude(struct dns_query *query)
+{
+    bool negative = answer_negative(query), others = query->turn < query->resolver_count;
+    if (negative && query->denial == NULL && others) {
+        query->denial = malloc(sizeof *query->denial);
+        if (query->denial != NULL) {
+            *query->denial = query->answer;
+            return false;
+        }
+    }
+    query->answer.unconfirmed = query->answer.reason == REASON_DNS_NO_DATA && query->denial == NULL && others;
+    if (negative && query->denial != NULL)
+        denial_restore(query);
+    dns_tell_reply(query);
+    query_finish(query);
+    return true;
 }
 
 /* Judges what came for a try. */
@@ -212,12 +268,10 @@ static void query_advance(struct dns_query *query)
         query_admit(query, true);
         return;
     }
-    if (query->turn > 0 && dns_story(query)->outcome == OUTCOME_REPLY && answer_final(&query->answer)) {
-        dns_tell_reply(query);
-        query_finish(query);
+    if (query->turn > 0 && dns_story(query)->outcome == OUTCOME_REPLY && answer_final(&query->answer) &&
+        query_conclude(query))
         return;
-    }
-    if (query->turn >= TRIES_PER_RESOLVER * query->resolver_count) {
+    if (query->turn >= (query->denial != NULL ? 1 : TRIES_PER_RESOLVER) * query->resolver_count) {
         query_fail(query);
         return;
     }
@@ -272,7 +326,7 @@ void dns_settle(struct dns *dns)
     while ((query = TAILQ_FIRST(&dns->finished)) != NULL) {
         TAILQ_REMOVE(&dns->finished, query, stage);
         query->done(query->context, &query->answer);
-        free(query);
+        query_free(query);
     }
 }
 
@@ -338,10 +392,10 @@ static void answer_begin(struct dns_answer *answer, const char *name, enum dns_t
     text_copy(answer->name, sizeof answer->name, name);
 }
 
-struct dns_query *dns_ask(struct dns *dns, const struct conf_partner *partner, const char *name, enum dns_type type,
-                          dns_done *done, void *context)
+struct dns_query *dns_ask(struct dns *dns, const struct dns_question *question, dns_done *done, void *context)
 {
-    size_t count = partner != NULL && partner->resolver_count > 0 ? partner->resolver_count : dns->resolver_count;
+    const char *name = question->name;
+    size_t count = question->resolver_count > 0 ? question->resolver_count : dns->resolver_count;
     struct dns_query *query = malloc(sizeof *query + count * sizeof *query->stories);
     if (query == NULL)
         return NULL;
@@ -349,16 +403,18 @@ struct dns_query *dns_ask(struct dns *dns, const struct conf_partner *partner, c
     memset(query, 0, offsetof(struct dns_query, message));
     memset(query->stories, 0, count * sizeof *query->stories);
     query->dns = dns;
-    query->partner = partner;
+    query->denial = NULL;
+    query->resolvers = question->resolver_count > 0 ? question->resolvers : NULL;
+    query->confirm_no_data = question->confirm_no_data;
     query->done = done;
     query->context = context;
     query->resolver_count = count;
     query->started = clock_run();
     query->deadline = query->started + dns->span;
-    answer_begin(&query->answer, name, type);
+    answer_begin(&query->answer, name, question->type);
     TAILQ_INSERT_TAIL(&dns->open, query, open);
     timer_need(dns, query->deadline);
-    query->message_length = (uint16_t)dns_write(query->message, sizeof query->message, 0, name, type);
+    query->message_length = (uint16_t)dns_write(query->message, sizeof query->message, 0, name, question->type);
     if (query->message_length == 0 || strlen(name) >= sizeof query->answer.name) {
         query->answer.reason = REASON_DNS_NAME_INVALID;
         dns_tell_question(&query->answer, query->answer.detail, sizeof query->answer.detail);
@@ -378,7 +434,7 @@ void dns_cancel(struct dns_query *query)
     query_withdraw(query);
     if (query->state != FINISHED)
         TAILQ_REMOVE(&dns->open, query, open);
-    free(query);
+    query_free(query);
     /* Its place may be another question's now. */
     sd_event_source_set_enabled(dns->deferred, SD_EVENT_ONESHOT);
 }
@@ -431,11 +487,11 @@ void dns_free(struct dns *dns)
     while ((query = TAILQ_FIRST(&dns->open)) != NULL) {
         query_withdraw(query);
         TAILQ_REMOVE(&dns->open, query, open);
-        free(query);
+        query_free(query);
     }
     while ((query = TAILQ_FIRST(&dns->finished)) != NULL) {
         query_withdraw(query);
-        free(query);
+        query_free(query);
     }
     dns_channels_free(dns);
     sd_event_source_disable_unref(dns->timer);

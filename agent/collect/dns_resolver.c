@@ -223,9 +223,7 @@ void dns_channels_free(struct dns *dns)
 
 struct resolver *dns_resolver_at(const struct dns_query *query, size_t position)
 {
-    if (query->partner != NULL && query->partner->resolver_count > 0)
-        return &query->dns->resolvers[query->partner->resolvers[position]];
-    return &query->dns->resolvers[position];
+    return &query->dns->resolvers[query->resolvers != NULL ? query->resolvers[position] : position];
 }
 
 static void resolver_init(struct dns *dns, struct resolver *resolver, int family, const void *octets, uint16_t port,

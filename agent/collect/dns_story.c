@@ -87,20 +87,7 @@ void dns_tell_question(const struct dns_answer *answer, char *out, size_t size)
     text_format(out, size, "%.100s%s %s: ", answer->name, long_name ? "..." : "", dns_type_name(answer->type));
 }
 
-void dns_tell_reply(struct dns_query *query)
-{
-    struct dns_answer *answer = &query->answer;
-    char detail[OBSERVATION_DETAIL];
-    if (answer->reason == REASON_NONE) {
-        answer->detail[0] = '\0';
-        return;
-    }
-    dns_tell_question(answer, detail, sizeof detail);
-    text_append(detail, sizeof detail, "%s from %s", answer->detail, answer->resolver);
-    text_copy(answer->detail, sizeof answer->detail, detail);
-}
-
-static void story_phrase(const struct story *story, char *out, size_t size)
+static void story_phrase(const struct dns_query *query, const struct story *story, char *out, size_t size)
 {
     const char *way = story->tcp ? " by TCP, after a truncated reply by UDP," : "";
     switch ((enum outcome)story->outcome) {
@@ -116,14 +103,45 @@ static void story_phrase(const struct story *story, char *out, size_t size)
             text_format(out, size, "cannot be sent%s (%s) to", way, strerrordesc_np(story->error));
         break;
     case OUTCOME_REPLY:
-        text_format(out, size, "%s from",
-                    story->reason == REASON_DNS_MALFORMED && story->rcode != 1 ? "malformed reply"
-                                                                              : dns_rcode_name(story->rcode));
+        if (story->reason == REASON_DNS_NO_DATA)
+            text_format(out, size, "no %s record from", dns_type_name(query->answer.type));
+        else if (story->reason == REASON_DNS_MALFORMED && story->rcode != 1)
+            text_copy(out, size, "malformed reply from");
+        else
+            text_format(out, size, "%s from", dns_rcode_name(story->rcode));
         break;
     case OUTCOME_NONE:
         text_copy(out, size, "not asked:");
         break;
     }
+}
+
+/* What the resolvers but that of the answer did. */
+static void tell_others(struct dns_query *query, char *out, size_t size)
+{
+    char phrase[96];
+    for (size_t i = 0; i < query->resolver_count; i++) {
+        const char *text = dns_resolver_at(query, i)->text;
+        if (query->stories[i].tries == 0 || strcmp(text, query->answer.resolver) == 0)
+            continue;
+        story_phrase(query, &query->stories[i], phrase, sizeof phrase);
+        text_append(out, size, "; %s %s", phrase, text);
+    }
+}
+
+void dns_tell_reply(struct dns_query *query)
+{
+    struct dns_answer *answer = &query->answer;
+    char detail[OBSERVATION_DETAIL] = "", others[OBSERVATION_DETAIL] = "";
+    tell_others(query, others, sizeof others);
+    if (answer->reason != REASON_NONE) {
+        dns_tell_question(answer, detail, sizeof detail);
+        text_append(detail, sizeof detail, "%s from %s", answer->detail, answer->resolver);
+    } else if (*others) {
+        text_format(detail, sizeof detail, "from %s", answer->resolver);
+    }
+    text_append(detail, sizeof detail, "%s", others);
+    text_copy(answer->detail, sizeof answer->detail, detail);
 }
 
 /* What several resolvers have in common is said once. */
@@ -137,7 +155,7 @@ void dns_tell_failure(struct dns_query *query)
         const struct story *story = &query->stories[i];
         if (story->tries == 0)
             continue;
-        story_phrase(story, phrase, sizeof phrase);
+        story_phrase(query, story, phrase, sizeof phrase);
         bool same = strcmp(phrase, before) == 0;
         const char *joint = detail[empty] == '\0' ? "" : same ? ", " : "; ";
         text_append(detail, sizeof detail, "%s%s%s%s (%u %s)", joint, same ? "" : phrase, same ? "" : " ",

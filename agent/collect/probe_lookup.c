@@ -201,6 +201,18 @@ static size_t choose_addresses(struct host *host, const struct address *all, siz
     return kept;
 }
 
+/*
+ * That a family has no address is usual, and is not asked of a second resolver. That no address at all is left is a
+ * failure of the partner, and is: one resolver that is wrong must not be enough for it.
+ */
+static bool worth_asking_again(struct host *host, const struct dns_answer *a, const struct dns_answer *aaaa)
+{
+    struct address chosen[DNS_ADDRESSES_MAX];
+    return !host->doubted && !host->probe->over && (a->unconfirmed || aaaa->unconfirmed) &&
+           choose_addresses(host, a->addresses, a->address_count, chosen) == 0 &&
+           choose_addresses(host, aaaa->addresses, aaaa->address_count, chosen) == 0;
+}
+
 /* Neither family has an address: the answer that says more than "no data" is the reason. */
 static const struct dns_answer *more_telling(const struct dns_answer *a, const struct dns_answer *aaaa)
 {
@@ -249,6 +261,9 @@ static void judge_addresses(struct host *host, const struct dns_answer *a, const
         return;
     }
     describe_addresses(&host->step, all, count, a->address_total + aaaa->address_total);
+    const struct dns_answer *told = *a->detail && a->reason == REASON_NONE ? a : aaaa;
+    if (*told->detail && told->reason == REASON_NONE)
+        text_append(host->step.detail, sizeof host->step.detail, " %s", told->detail);
     const struct dns_answer *failed = a->address_count == 0 ? a : aaaa->address_count == 0 ? aaaa : NULL;
     if (failed && failed->reason != REASON_DNS_NO_DATA && failed->reason != REASON_NONE)
         text_append(host->step.detail, sizeof host->step.detail, "; %s: %s", failed == a ? "A" : "AAAA",
@@ -311,6 +326,8 @@ static void end_host(struct host *host)
     piece_end(host->probe);
 }
 
+static void ask_addresses(struct host *host);
+
 static void address_answered(void *context, const struct dns_answer *answer)
 {
     struct host_query *query = context;
@@ -319,8 +336,19 @@ static void address_answered(void *context, const struct dns_answer *answer)
     if (!query->answer)
         abort();
     *query->answer = *answer;
-    if (query->host->queries[0].answer && query->host->queries[1].answer)
-        end_host(query->host);
+    struct host *host = query->host;
+    if (!host->queries[0].answer || !host->queries[1].answer)
+        return;
+    if (!worth_asking_again(host, host->queries[0].answer, host->queries[1].answer)) {
+        end_host(host);
+        return;
+    }
+    host->doubted = true;
+    for (size_t i = 0; i < 2; i++) {
+        free(host->queries[i].answer);
+        host->queries[i].answer = NULL;
+    }
+    ask_addresses(host);
 }
 
 static void timeout_answer(struct dns_answer *answer, const char *name, enum dns_type type, const struct probe *probe)
@@ -335,19 +363,33 @@ static void timeout_answer(struct dns_answer *answer, const char *name, enum dns
                 probe->prober->conf->collectors.budget.walk);
 }
 
+static struct dns_query *ask(struct probe *probe, const char *name, enum dns_type type, bool confirm_no_data,
+                             dns_done *done, void *context)
+{
+    const struct dns_question question = {.name = name, .type = type, .resolvers = probe->partner->resolvers,
+                                          .resolver_count = probe->partner->resolver_count,
+                                          .confirm_no_data = confirm_no_data};
+    struct dns_query *query = dns_ask(probe->prober->dns, &question, done, context);
+    if (!query)
+        abort();
+    return query;
+}
+
 static void ask_addresses(struct host *host)
 {
     static const enum dns_type types[2] = {DNS_A, DNS_AAAA};
-    struct prober *prober = host->probe->prober;
-    told_init(&host->told, PROBE_ADDRESS, host->probe->partner);
-    piece_begin(host->probe);
     for (size_t i = 0; i < 2; i++) {
         struct host_query *query = &host->queries[i];
         query->host = host;
-        query->query = dns_ask(prober->dns, host->probe->partner, host->name, types[i], address_answered, query);
-        if (!query->query)
-            abort();
+        query->query = ask(host->probe, host->name, types[i], host->doubted, address_answered, query);
     }
+}
+
+static void start_host(struct host *host)
+{
+    told_init(&host->told, PROBE_ADDRESS, host->probe->partner);
+    piece_begin(host->probe);
+    ask_addresses(host);
 }
 
 /* ---- hosts ---- */
@@ -396,7 +438,7 @@ static void start_single(struct probe *probe)
         start_endpoints(host);
         return;
     }
-    ask_addresses(host);
+    start_host(host);
 }
 
 /* ---- the service ---- */
@@ -429,6 +471,8 @@ static void take_targets(struct probe *probe, const struct dns_answer *answer)
                 answer->target_total == 1 ? "target" : "targets");
     if (answer->target_total > answer->target_count)
         text_append(step->detail, sizeof step->detail, ", of which %zu are looked at", answer->target_count);
+    if (*answer->detail)
+        text_append(step->detail, sizeof step->detail, " %s", answer->detail);
     make_hosts(probe, answer->target_count);
     for (size_t i = 0; i < answer->target_count; i++) {
         const struct dns_target *target = &answer->targets[i];
@@ -484,7 +528,7 @@ static void service_answered(void *context, const struct dns_answer *answer)
     }
     tell_lookup(&probe->service_told, step);
     for (size_t i = 0; i < probe->host_count; i++)
-        ask_addresses(&probe->hosts[i]);
+        start_host(&probe->hosts[i]);
     piece_end(probe);
 }
 
@@ -498,10 +542,8 @@ void lookup_start(struct probe *probe)
     probe->service_asked = true;
     told_init(&probe->service_told, PROBE_SERVICE, partner);
     piece_begin(probe);
-    probe->service = dns_ask(probe->prober->dns, partner, partner->service,
-                             partner->protocol == PROTOCOL_SMTP ? DNS_MX : DNS_SRV, service_answered, probe);
-    if (!probe->service)
-        abort();
+    probe->service = ask(probe, partner->service, partner->protocol == PROTOCOL_SMTP ? DNS_MX : DNS_SRV, true,
+                         service_answered, probe);
 }
 
 void lookup_timeout(struct probe *probe)

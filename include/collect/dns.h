@@ -43,7 +43,9 @@ struct dns_answer {
                                     "[2001:db8::53]:53" */
     uint32_t duration;           /* microseconds, all tries */
     unsigned tries; /* turns at a resolver; going over to TCP is none of its own */
-    char detail[OBSERVATION_DETAIL]; /* for people: what of which resolver; "" when there is nothing to add */
+    char detail[OBSERVATION_DETAIL]; /* for people: what of which resolver; of a positive answer: what other resolvers
+                                        did not bring; "" when there is nothing to add */
+    bool unconfirmed; /* negative, by one resolver alone, although there are others that have not been asked */
     char canonical[OBSERVATION_NAME]; /* last alias target, "" when the name is no alias */
     size_t target_count;
     size_t target_total; /* with those beyond DNS_TARGETS_MAX */
@@ -71,18 +73,27 @@ struct dns *dns_new(sd_event *loop, const struct conf *conf);
 /* dns_free(dns): cancels what is under way without calling back. NULL is allowed. */
 void dns_free(struct dns *dns);
 
+struct dns_question {
+    const char *name;
+    enum dns_type type;
+    const uint32_t *resolvers; /* positions in conf->resolvers, in the order of asking; lives until `done` */
+    size_t resolver_count;     /* 0: all resolvers */
+    bool confirm_no_data;      /* NODATA is doubted as NXDOMAIN is; for address types, where it is usual, it is not */
+};
+
 /*
- * dns_ask(dns, partner, name, type, done, context): asks the resolvers of `partner` (all of them when it names none or is
- * NULL) in their order, and then once more in that order: an answer or a negative answer ends it; a timeout, SERVFAIL,
- * REFUSED, NOTIMP or malformed reply goes on to the next, each within the budget dns_try (once more over TCP when a reply
- * was truncated), all within the budget dns. What fails everywhere is judged by the last reply, because a resolver that
- * says something tells more than one that is silent; without any reply it is dnsTimeout, or, where no resolver could be
- * asked at all, what the network said: netUnreachable, hostUnreachable, adminProhibited. The detail names all resolvers
- * that were asked. A name that cannot be asked is dnsNameInvalid; a socket that cannot be had is localResource.
+ * dns_ask(dns, question, done, context): asks the resolvers of the question in their order, and then once more in that
+ * order: an answer ends it; a timeout, SERVFAIL, REFUSED, NOTIMP or malformed reply goes on to the next, each within the
+ * budget dns_try (once more over TCP when a reply was truncated), all within the budget dns. A negative answer (NXDOMAIN,
+ * a filter's, or NODATA when so wished) ends it when a second resolver gives one too or none other is left that replies;
+ * when another has the records, those are the answer, and the detail says which resolver had not.
+ * What fails everywhere is judged by the last reply, because a resolver that says something tells more than one that is
+ * silent; without any reply it is dnsTimeout, or, where no resolver could be asked at all, what the network said:
+ * netUnreachable, hostUnreachable, adminProhibited. The detail names all resolvers that were asked. A name that cannot be
+ * asked is dnsNameInvalid; a socket that cannot be had is localResource.
  * Returns a handle for dns_cancel, valid until `done`. NULL only without memory.
  */
-struct dns_query *dns_ask(struct dns *dns, const struct conf_partner *partner, const char *name, enum dns_type type,
-                          dns_done *done, void *context);
+struct dns_query *dns_ask(struct dns *dns, const struct dns_question *question, dns_done *done, void *context);
 /* dns_cancel(query): `done` will not be called. */
 void dns_cancel(struct dns_query *query);
 

@@ -75,7 +75,8 @@ struct dns_query {
     TAILQ_ENTRY(dns_query) stage; /* in the list of its state */
     TAILQ_ENTRY(dns_query) open;  /* in dns->open unless FINISHED */
     struct dns *dns;
-    const struct conf_partner *partner;
+    const uint32_t *resolvers; /* NULL: all */
+    bool confirm_no_data;
     dns_done *done;
     void *context;
     enum state state;
@@ -91,6 +92,7 @@ struct dns_query {
     uint16_t message_length;
     uint8_t message[DNS_MESSAGE_ROOM]; /* as it is sent, but for the id */
     struct dns_answer answer;
+    struct dns_answer *denial; /* a negative answer for which another resolver is asked, NULL none */
     struct story stories[]; /* one a resolver, in its order */
 };
 
@@ -141,7 +143,7 @@ struct story *dns_story(struct dns_query *query);
 void dns_story_note(struct dns_query *query, enum outcome outcome, bool tcp, int error);
 /* dns_tell_question(answer, out, size): the beginning of each detail: what was asked. */
 void dns_tell_question(const struct dns_answer *answer, char *out, size_t size);
-/* dns_tell_reply(query): the detail where one reply says all. dns_tell_failure(query): the stories of all resolvers. */
+/* dns_tell_reply(query): the detail where a reply was final, with what other resolvers said. dns_tell_failure(query): the stories of all resolvers. */
 void dns_tell_reply(struct dns_query *query);
 void dns_tell_failure(struct dns_query *query);
 

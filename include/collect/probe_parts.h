@@ -41,6 +41,7 @@ struct host { /* whose addresses are looked up */
     bool of_service;      /* target of an SRV or MX record */
     bool ended;
     bool fixed;           /* its address is configured: nothing to look up */
+    bool doubted;         /* no address was found and the resolvers have been asked once more */
     size_t port_count;
     uint16_t ports[DNS_TARGETS_MAX];
     struct host_query {

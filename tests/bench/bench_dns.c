@@ -99,7 +99,8 @@ static void answered(void *context, const struct dns_answer *answer);
 static void ask(struct bench *bench)
 {
     const struct question *question = &bench->questions[bench->asked++ % bench->question_count];
-    if (dns_ask(bench->dns, NULL, question->name, question->type, answered, bench) == NULL)
+    struct dns_question asked = {.name = question->name, .type = question->type};
+    if (dns_ask(bench->dns, &asked, answered, bench) == NULL)
         abort();
 }
 

@@ -1,10 +1,11 @@
 /*
  * Asks resolvers through collect/dns.h and prints one line of JSON an answer, in the order in which they come.
  *
- *   ask [--try MS] [--total MS] [--flight N] [--cancel N] RESOLVER... -- NAME TYPE [NAME TYPE]...
+ *   ask [--try MS] [--total MS] [--flight N] [--cancel N] [--doubt] RESOLVER... -- NAME TYPE [NAME TYPE]...
  *
  * RESOLVER is "127.0.0.1:5353" or "[::1]:5353"; a "+" behind it marks it as trusted. Without any, those of
- * /etc/resolv.conf are asked. All questions are asked at once. --cancel N cancels the first N of them at once.
+ * /etc/resolv.conf are asked. All questions are asked at once. --cancel N cancels the first N of them at once. --doubt has
+ * NODATA of addresses confirmed as well.
  */
 
 #include <arpa/inet.h>
@@ -85,9 +86,10 @@ static void answered(void *context, const struct dns_answer *answer)
     if (asking)
         fail("called back from within dns_ask", answer->name);
     json_t *line = json_pack(
-        "{s:i,s:s,s:s,s:s,s:i,s:i,s:s,s:b,s:b,s:I,s:s,s:I,s:i,s:s,s:s,s:I,s:o,s:I,s:o}", "number", (int)(intptr_t)context,
+        "{s:i,s:s,s:s,s:s,s:i,s:i,s:s,s:b,s:b,s:b,s:I,s:s,s:I,s:i,s:s,s:s,s:I,s:o,s:I,s:o}", "number", (int)(intptr_t)context,
         "name", answer->name, "type", dns_type_name(answer->type), "reason", reason_name(answer->reason), "rcode",
-        answer->rcode, "ede", answer->ede, "ede_text", answer->ede_text, "authentic", answer->authentic, "tcp",
+        answer->rcode, "ede", answer->ede, "ede_text", answer->ede_text, "authentic", answer->authentic,
+        "unconfirmed", answer->unconfirmed, "tcp",
         answer->tcp, "ttl", (json_int_t)answer->ttl, "resolver", answer->resolver, "duration",
         (json_int_t)answer->duration, "tries", (int)answer->tries, "detail", answer->detail, "canonical",
         answer->canonical, "target_total", (json_int_t)answer->target_total, "targets", targets_json(answer),
@@ -108,6 +110,7 @@ int main(int argc, char **argv)
     struct conf conf = {.resolvers = resolvers};
     struct dns_query *queries[QUERIES_MAX];
     int cancel = 0, at = 1, count = 0;
+    bool doubt = false;
     conf.collectors.dns_in_flight = 100;
     conf.collectors.budget.dns_try = 1500;
     conf.collectors.budget.dns = 5000;
@@ -116,6 +119,10 @@ int main(int argc, char **argv)
             if (conf.resolver_count == RESOLVERS_MAX)
                 fail("too many resolvers", argv[at]);
             resolver_parse(argv[at], &resolvers[conf.resolver_count++]);
+            continue;
+        }
+        if (strcmp(argv[at], "--doubt") == 0) {
+            doubt = true;
             continue;
         }
         uint32_t value = at + 1 < argc ? (uint32_t)atoi(argv[at + 1]) : 0;
@@ -135,8 +142,10 @@ int main(int argc, char **argv)
     if (sd_event_default(&loop) < 0 || (dns = dns_new(loop, &conf)) == NULL)
         return 1;
     asking = true;
-    for (at++; at + 1 < argc && count < QUERIES_MAX; at += 2, count++)
-        queries[count] = dns_ask(dns, NULL, argv[at], type_find(argv[at + 1]), answered, (void *)(intptr_t)count);
+    for (at++; at + 1 < argc && count < QUERIES_MAX; at += 2, count++) {
+        struct dns_question question = {.name = argv[at], .type = type_find(argv[at + 1]), .confirm_no_data = doubt};
+        queries[count] = dns_ask(dns, &question, answered, (void *)(intptr_t)count);
+    }
     asking = false;
     for (int i = 0; i < cancel && i < count; i++)
         dns_cancel(queries[i]);

@@ -360,17 +360,22 @@ class World:
         self.add("implicit-mx", protocol="smtp", domain="implicit.lab.test", host="", port=self.mail.port)
 
     def make_dns(self):
-        self.dns, silent = lab.free_port(), lab.free_port()
+        self.dns, silent, liar, hollow = (lab.free_port() for _ in range(4))
         zone = ZONE.format(good=self.peers["good"], closed=self.closed, xmpp=self.xmpp)
         self.stack.enter_context(lab_dns.knot(str(self.folder / "knot"), self.dns, {
             "lab.test": zone, "broken.test": "$ORIGIN broken.test.\n@ SOA this is no zone\n"}))
         self.stack.enter_context(lab_dns.OddResolver(silent, lambda query, count: []))
-        self.resolvers = {"knot": self.dns, "silent": silent}
+        self.stack.enter_context(lab_dns.OddResolver(liar, lambda query, count: [lab_dns.reply_wire(query, 3)]))
+        self.stack.enter_context(lab_dns.OddResolver(hollow, lambda query, count: [lab_dns.reply_wire(query)]))
+        self.resolvers = {"knot": self.dns, "silent": silent, "liar": liar, "hollow": hollow, "nowhere": "192.0.2.53"}
         for name in ("good", "nxdomain", "nodata", "denied", "aliased", "hollow", "gone", "hosted", "mixed", "several"):
             self.add("dns-" + name, protocol="sip", domain=name + ".lab.test", host="")
         self.add("dns-servfail", protocol="sip", domain="broken.test", host="")
         self.add("dns-refused", protocol="sip", domain="elsewhere.test", host="")
         self.add("dns-timeout", protocol="sip", domain="good.lab.test", host="", resolvers=["silent"])
+        self.add("dns-unroutable", protocol="sip", domain="good.lab.test", host="", resolvers=["nowhere"])
+        self.add("dns-lied", protocol="sip", domain="good.lab.test", host="", resolvers=["liar", "knot"])
+        self.add("dns-hollowed", protocol="sip", domain="good.lab.test", host="", resolvers=["hollow", "knot"])
         self.add("dns-foreign", protocol="sip", domain="hosted.lab.test", host="", allowed_targets=["friend.test"])
         self.add("dns-allowed", protocol="sip", domain="hosted.lab.test", host="", allowed_targets=["lab.test"])
         self.add("dns-expected", protocol="sip", domain="good.lab.test", host="",
@@ -381,8 +386,9 @@ class World:
     def configuration(self, collectors="", partners=None, **budgets):
         budgets = " ".join(f"{key} = {value};" for key, value in {**BUDGETS, **budgets}.items())
         client, stranger = self.files["client"], self.files["client-stranger"]
-        resolvers = ",\n".join(f'    {{ name = "{name}"; address = "{HOST}"; port = {port}; }}'
-                               for name, port in self.resolvers.items())
+        resolvers = ",\n".join(f'    {{ name = "{name}"; ' + (f'address = "{HOST}"; port = {at}; }}' if isinstance(at, int)
+                                                              else f'address = "{at}"; }}')
+                               for name, at in self.resolvers.items())
         return f"""collectors: {{ {collectors} budgets: {{ {budgets} }}; }};
 trusts: (
     {{ name = "lab"; ca_file = "{self.ca}"; }},
@@ -473,7 +479,8 @@ def step(row, stage):
 
 FAILURES = [
     ("dns-nxdomain", "dnsNxDomain", "srv"), ("dns-nodata", "dnsNoData", "srv"), ("dns-servfail", "dnsServFail", "srv"),
-    ("dns-refused", "dnsRefused", "srv"), ("dns-timeout", "dnsTimeout", "srv"), ("dns-denied", "dnsServiceDenied", "srv"),
+    ("dns-refused", "dnsRefused", "srv"), ("dns-timeout", "dnsTimeout", "srv"),
+    ("dns-unroutable", "netUnreachable", "srv"), ("dns-denied", "dnsServiceDenied", "srv"),
     ("dns-aliased", "dnsSrvBadTarget", "address"), ("dns-hollow", "dnsSrvBadTarget", "address"),
     ("dns-gone", "dnsNxDomain", "address"), ("dns-foreign", "dnsSrvForeignTarget", "srv"),
     ("dns-unexpected", "dnsUnexpectedAnswer", "srv"), ("dns-moved", "dnsUnexpectedAnswer", "address"),
@@ -508,7 +515,7 @@ def test_reason(world, partner, reason, stage):
 
 
 HEALTHY = ["good", "accepted", "web-client", "xmpp", "smtp", "mx", "implicit-mx", "proxy", "socks", "tinyproxy", "dns-good",
-           "dns-allowed", "dns-expected", "dns-hosted", "sip-pong", "sip-mute"]
+           "dns-allowed", "dns-expected", "dns-hosted", "dns-lied", "dns-hollowed", "sip-pong", "sip-mute"]
 
 
 @pytest.mark.parametrize("partner", HEALTHY)
@@ -534,6 +541,15 @@ def test_incomplete_chain(world):
     assert leaf["errors"] == ["tlsIncompleteChain"] and "Lab Issuing CA" in row["detail"]
     assert re.fullmatch(r"[0-9a-f]{64}", leaf["sha256"]) and re.fullmatch(r"[0-9a-f]+", leaf["serial"])
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", leaf["not_after"])
+
+
+def test_a_resolver_that_denies_alone_is_named(world):
+    for name, says in (("dns-lied", "NXDOMAIN from"), ("dns-hollowed", "record from")):
+        row = look(world, name)
+        liar = f"{HOST}:{world.resolvers['liar' if name == 'dns-lied' else 'hollow']}"
+        for stage in ("srv", "address"):
+            found = step(row, stage)[0]
+            assert found["resolver"] == f"{HOST}:{world.dns}" and f"{says} {liar}" in found["detail"], found
 
 
 def test_dns_is_attributed(world):

@@ -141,6 +141,51 @@ def test_the_next_resolver_is_asked(knot):
     assert row["reason"] == "none" and row["tries"] == 2 and row["resolver"] == f"127.0.0.1:{KNOT}"
 
 
+def says(rcode, options=b""):
+    return lambda query, count: [lab_dns.reply_wire(query, rcode, options=options)]
+
+
+@pytest.mark.parametrize("respond, phrase", [
+    (says(3), "NXDOMAIN from"), (says(0), "no SRV record from"), (says(2), "SERVFAIL from"), (says(5), "REFUSED from"),
+    (says(3, struct.pack(">3H", 15, 2, 15)), "NXDOMAIN from"), (lambda query, count: [], "no reply from"),
+])
+def test_one_resolver_that_denies_is_not_believed(knot, respond, phrase):
+    with lab_dns.OddResolver(ODD, respond):
+        row = ask_one([ODD, KNOT], "_sipfederationtls._tcp.x.example SRV", "--try", "200")
+    assert row["reason"] == "none" and row["rcode"] == 0 and len(row["targets"]) == 2 and row["tries"] == 2
+    assert row["detail"] == f"from 127.0.0.1:{KNOT}; {phrase} 127.0.0.1:{ODD}"
+
+
+@pytest.mark.parametrize("other, phrase, tries", [
+    (says(3), "; NXDOMAIN from", 2), (says(0), "; no SRV record from", 2), (says(2), "; SERVFAIL from", 2),
+    (lambda query, count: [], "; no reply from", 2),
+])
+def test_a_denial_stands_unless_another_has_the_records(knot, other, phrase, tries):
+    with lab_dns.OddResolver(ODD, other) as odd:
+        row = ask_one([KNOT, ODD], "_sip._tcp.none.x.example SRV", "--try", "200")
+        assert len(odd.queries) == 1
+    assert (row["reason"], row["rcode"], row["resolver"], row["ttl"]) == ("dnsNxDomain", 3, f"127.0.0.1:{KNOT}", 77)
+    assert row["tries"] == tries and not row["unconfirmed"]
+    assert row["detail"] == (f"_sip._tcp.none.x.example SRV: NXDOMAIN from 127.0.0.1:{KNOT}{phrase} 127.0.0.1:{ODD}")
+
+
+def test_a_denial_stands_when_the_time_is_over(knot):
+    with lab_dns.OddResolver(ODD, lambda query, count: []):
+        row = ask_one([KNOT, ODD], "none.x.example A", "--try", "1000", "--total", "300")
+    assert row["reason"] == "dnsNxDomain" and row["duration"] < 1_000_000
+
+
+def test_that_a_family_is_missing_is_confirmed_only_when_wished(knot):
+    with lab_dns.OddResolver(ODD, says(0)) as odd, lab_dns.OddResolver(ODD2, says(0)) as odd2:
+        row = ask_one([ODD, KNOT], "edge.x.example AAAA")
+        assert row["reason"] == "dnsNoData" and row["unconfirmed"] and row["tries"] == 1
+        row = ask_one([ODD, KNOT], "edge.x.example AAAA", "--doubt")
+        assert row["addresses"] == ["2001:db8::7"] and not row["unconfirmed"]
+        row = ask_one([ODD, ODD2], "edge.x.example AAAA", "--doubt")
+        assert row["reason"] == "dnsNoData" and not row["unconfirmed"] and len(odd2.queries) == 1
+        assert len(odd.queries) == 3
+
+
 def test_large_sets_come_by_tcp(knot):
     row = ask_one([KNOT], "_many._tcp.x.example SRV")
     assert row["reason"] == "none" and row["tcp"] and row["tries"] == 1

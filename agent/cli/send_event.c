@@ -1,8 +1,9 @@
 /*
  * fedwarden event: writes events to the inbox of a running daemon, one connection for all, one answer for each. What is
- * wrong with an event is told by the daemon, which knows the configuration in force. A connection that ended without an
- * answer took nothing, so the event is sent once more over a new one: the daemon closes connections that were silent
- * for long, and when it is restarted.
+ * wrong with an event is told by the daemon, which knows the configuration in force. A connection that is closed before
+ * the event was read took nothing, so it is sent once more over a new one: the daemon closes connections that were silent
+ * for long, and when it is restarted. One that ends after that without an answer may have taken it, since the daemon
+ * answers what it has stored; only who sent it can tell whether once too often is better than not at all.
  *
  * Scripts hand on what attackers wrote. --hex lets them do so without showing it to a shell.
  */
@@ -62,7 +63,7 @@ static void usage(FILE *out)
           "--serial, --count, --detail, each with a value. After --hex, values of --user, --target, --domain,\n"
           "--subject, --issuer and --detail are read as hexadecimal octets, for scripts whose shell must not see what\n"
           "others chose.\n\n"
-          "Exit status: 0 taken, 1 refused, 2 not sent. The daemon may take up to SECONDS (10) to answer.\n",
+          "Exit status: 0 stored, 1 refused, 2 not sent, or not known. The daemon may take up to SECONDS (10) to answer.\n",
           out);
 }
 
@@ -112,14 +113,16 @@ static void hang_up(struct sender *sender)
     sender->descriptor = -1;
 }
 
-/* Sends one and reads its answer: octets of it, 0 the connection ended without one, -1 with errno. */
+/* Sends one and reads its answer: octets of it, 0 it was not read by the daemon, -1 with errno; 0 there: it was read. */
 static ssize_t exchange(struct sender *sender, const char *text, size_t length, char *answer, size_t size)
 {
     if (send(sender->descriptor, text, length, MSG_NOSIGNAL) < 0)
         return errno == EPIPE || errno == ECONNRESET ? 0 : -1;
     ssize_t got = recv(sender->descriptor, answer, size - 1, 0);
-    if (got < 0)
+    if (got <= 0) {
+        errno = got < 0 ? errno : 0;
         return errno == ECONNRESET ? 0 : -1;
+    }
     answer[got] = '\0';
     return got;
 }
@@ -158,9 +161,13 @@ static int send_one(struct sender *sender, const char *text, size_t length)
             continue;
         if (error == EAGAIN || error == EWOULDBLOCK)
             fprintf(stderr,
-                    "fedwarden event: no answer from %s within %ld s: the daemon is busy; whether it took the event "
-                    "is not known\n",
+                    "fedwarden event: no answer from %s within %ld s: the daemon, or the disk on which it stores "
+                    "events, is busy; it may have counted the event, or still do so\n",
                     sender->path, sender->timeout);
+        else if (error == 0)
+            fprintf(stderr,
+                    "fedwarden event: %s hung up before it answered; whether it counted the event is not known\n",
+                    sender->path);
         else if (error == EMSGSIZE)
             fprintf(stderr, "fedwarden event: the event is too long: %zu octets, %d are possible\n", length,
                     INBOX_MESSAGE_MAX);

@@ -1,10 +1,12 @@
 /*
- * One thread, one event loop. A connection is in one of three states, and in the latter two it is not read:
+ * One thread, one event loop. Messages of a connection are parsed and offered to the queue at once; what they will be
+ * answered stands in a ring, in their order, with the number that the event has in the queue: the answer is written when
+ * that is stored, which a descriptor of the queue tells. A connection is not read while
  *
- *   reading   the next message is parsed and offered to the queue at once
- *   waiting   the queue was full: message and observation are kept, and the connections that wait are offered again in
- *             the order in which they came, since the queue tells nobody when it has room
- *   telling   the peer does not read its answers: the one that could not be written is kept until it can
+ *   the queue is full: message and observation are kept, and the connections that wait are offered again in the order in
+ *   which they came, since the queue tells nobody when it has room
+ *   its ring is full: the disk is slow, or the peer does not read its answers
+ *   it has ended: nothing more comes, but answers may still be read
  *
  * So memory is bounded by the connections, and a sender that is quicker than the queue is slowed down by its own
  * socket. When all places are taken, the connection that was silent the longest goes if it was silent for a while;
@@ -43,6 +45,11 @@
 #define SILENT       (10 * CLOCK_SECOND)  /* after which a connection may have to give its place to another */
 #define BACKLOG      128
 
+struct answer {
+    uint64_t number; /* of the event in the queue; 0 none */
+    char *error;     /* NULL: taken */
+};
+
 struct connection {
     struct inbox *inbox;
     struct connection *next, **self; /* of all */
@@ -56,8 +63,10 @@ struct connection {
     struct observation observation;
     char *message; /* while waiting */
     size_t length;
-    char answer[INBOX_ANSWER_MAX]; /* that could not be written */
-    size_t answer_length;
+    bool ended;    /* the peer writes no more */
+    bool blocked;  /* the peer does not read its answers */
+    size_t first, count;
+    struct answer answers[INBOX_UNANSWERED];
 };
 
 struct inbox {
@@ -65,9 +74,9 @@ struct inbox {
     struct queue *queue;
     struct collector_thread *thread;
     sd_event *loop;
-    int stop;
+    int stop, stored;
     bool stopping;
-    sd_event_source *stop_source, *accept_source, *retry_timer, *accept_timer;
+    sd_event_source *stop_source, *stored_source, *accept_source, *retry_timer, *accept_timer;
     int listener; /* -1: off */
     char path[CONF_SOCKET_MAX + 1];
     uint32_t mode;
@@ -93,25 +102,68 @@ static void disconnect(struct connection *connection)
     inbox->count--;
     sd_event_source_disable_unref(connection->source);
     close(connection->descriptor);
+    for (size_t i = 0; i < connection->count; i++)
+        free(connection->answers[(connection->first + i) % INBOX_UNANSWERED].error);
     free(connection->message);
     free(connection);
     sd_event_source_set_enabled(inbox->accept_source, SD_EVENT_ON);
 }
 
-/* Writes an answer; false: the connection is gone. */
-static bool tell(struct connection *connection, const struct inbox_error *error)
+/* What is looked for. A peer that is gone is always told, so who looks for nothing must not look at all. */
+static void look(struct connection *connection)
 {
-    connection->answer_length = inbox_answer(error, connection->answer);
-    if (send(connection->descriptor, connection->answer, connection->answer_length, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) {
-        connection->answer_length = 0;
-        return true;
+    bool reads = !connection->waiting && !connection->ended && connection->count < INBOX_UNANSWERED;
+    uint32_t events = (reads ? (uint32_t)EPOLLIN : 0) | (connection->blocked ? (uint32_t)EPOLLOUT : 0);
+    if (events)
+        sd_event_source_set_io_events(connection->source, events);
+    sd_event_source_set_enabled(connection->source, events ? SD_EVENT_ON : SD_EVENT_OFF);
+}
+
+/* Writes what can be answered; false: the connection is gone. */
+static bool tell(struct connection *connection)
+{
+    char answer[INBOX_ANSWER_MAX];
+    connection->blocked = false;
+    while (connection->count) {
+        struct answer *next = &connection->answers[connection->first];
+        if (!next->error && !queue_is_stored(connection->inbox->queue, next->number))
+            break;
+        if (!next->error)
+            inbox_answer(NULL, answer);
+        const char *text = next->error ? next->error : answer;
+        if (send(connection->descriptor, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
+            if (errno != EAGAIN && errno != EWOULDBLOCK && errno != ENOBUFS) {
+                disconnect(connection);
+                return false;
+            }
+            connection->blocked = true;
+            break;
+        }
+        free(next->error);
+        next->error = NULL;
+        connection->first = (connection->first + 1) % INBOX_UNANSWERED;
+        connection->count--;
     }
-    if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS) {
-        sd_event_source_set_io_events(connection->source, EPOLLOUT);
-        return true;
+    if (connection->ended && !connection->count && !connection->waiting) {
+        disconnect(connection);
+        return false;
     }
-    disconnect(connection);
-    return false;
+    look(connection);
+    return true;
+}
+
+/* The answer to the message at hand: behind those before it. */
+static void add_answer(struct connection *connection, uint64_t number, const struct inbox_error *error)
+{
+    size_t position = (connection->first + connection->count++) % INBOX_UNANSWERED;
+    char answer[INBOX_ANSWER_MAX];
+    connection->answers[position] = (struct answer){.number = number};
+    if (!error)
+        return;
+    inbox_answer(error, answer);
+    connection->answers[position].error = strdup(answer);
+    if (!connection->answers[position].error)
+        abort();
 }
 
 static void log_refused(const struct connection *connection, const struct inbox_error *error)
@@ -122,9 +174,13 @@ static void log_refused(const struct connection *connection, const struct inbox_
 /* Offers what was parsed to the queue. */
 static bool offer(struct connection *connection)
 {
+    uint64_t number;
     connection->observation.wall = clock_wall();
     connection->observation.run = clock_run();
-    return queue_offer(connection->inbox->queue, &connection->observation, 1) == 1;
+    if (!queue_offer_whole(connection->inbox->queue, &connection->observation, 1, &number))
+        return false;
+    add_answer(connection, number, NULL);
+    return true;
 }
 
 static void wait_for_room(struct connection *connection, const char *data, size_t length)
@@ -139,25 +195,23 @@ static void wait_for_room(struct connection *connection, const char *data, size_
     connection->next_waiting = NULL;
     *inbox->waiting_end = connection;
     inbox->waiting_end = &connection->next_waiting;
-    sd_event_source_set_enabled(connection->source, SD_EVENT_OFF);
+    look(connection);
     sd_event_source_set_time_relative(inbox->retry_timer, RETRY);
     sd_event_source_set_enabled(inbox->retry_timer, SD_EVENT_ONESHOT);
 }
 
-/* One message; false: the connection is gone. */
-static bool take_message(struct connection *connection, const char *data, size_t length)
+static void take_message(struct connection *connection, const char *data, size_t length)
 {
     struct inbox_error error;
     if (!inbox_parse(data, length, connection->inbox->conf, &connection->observation, &error)) {
         log_refused(connection, &error);
-        return tell(connection, &error);
+        add_answer(connection, 0, &error);
+        return;
     }
     connection->parsed = true;
     /* Who waits already comes first. */
-    if (!connection->inbox->waiting && offer(connection))
-        return tell(connection, NULL);
-    wait_for_room(connection, data, length);
-    return true;
+    if (connection->inbox->waiting || !offer(connection))
+        wait_for_room(connection, data, length);
 }
 
 /* What waits, in its order, as far as there is room. */
@@ -181,10 +235,11 @@ static int retry_waiting(sd_event_source *timer, uint64_t now, void *context)
         connection->waiting = false;
         free(connection->message);
         connection->message = NULL;
-        sd_event_source_set_enabled(connection->source, SD_EVENT_ON);
-        if (!good)
+        if (!good) {
             log_refused(connection, &error);
-        tell(connection, good ? NULL : &error);
+            add_answer(connection, 0, &error);
+        }
+        tell(connection);
     }
     return 0;
 }
@@ -194,29 +249,41 @@ static int on_message(sd_event_source *source, int descriptor, uint32_t events, 
     struct connection *connection = context;
     struct inbox *inbox = connection->inbox;
     connection->heard_run = clock_run();
-    if (connection->answer_length) {
-        if (send(descriptor, connection->answer, connection->answer_length, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
-            if (!(events & EPOLLHUP) && (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS))
-                return 0;
-            disconnect(connection);
-            return 0;
-        }
-        connection->answer_length = 0;
-        return sd_event_source_set_io_events(source, EPOLLIN);
-    }
-    for (int i = 0; i < BURST; i++) {
+    (void)source;
+    for (int i = 0; i < BURST && events & (EPOLLIN | EPOLLHUP | EPOLLERR) && !connection->waiting && !connection->ended &&
+                    connection->count < INBOX_UNANSWERED;
+         i++) {
         ssize_t length = recv(descriptor, inbox->buffer, sizeof inbox->buffer, MSG_DONTWAIT);
         if (length < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
-            return 0;
+            break;
         if (length <= 0) {
             log_debug("inbox", "process %d has disconnected", (int)connection->pid);
-            disconnect(connection);
-            return 0;
+            connection->ended = true;
+        } else {
+            take_message(connection, inbox->buffer, (size_t)length);
         }
-        if (!take_message(connection, inbox->buffer, (size_t)length) || connection->waiting ||
-            connection->answer_length)
-            return 0;
     }
+    tell(connection);
+    return 0;
+}
+
+static void tell_all(struct inbox *inbox)
+{
+    struct connection *next;
+    for (struct connection *connection = inbox->connections; connection; connection = next) {
+        next = connection->next;
+        if (connection->count)
+            tell(connection);
+    }
+}
+
+static int on_stored(sd_event_source *source, int descriptor, uint32_t events, void *context)
+{
+    eventfd_t value;
+    (void)source;
+    (void)events;
+    eventfd_read(descriptor, &value);
+    tell_all(context);
     return 0;
 }
 
@@ -255,7 +322,7 @@ static bool make_place(struct inbox *inbox)
     if (inbox->count < inbox->conf->inbox.connections_max)
         return true;
     for (struct connection *connection = inbox->connections; connection; connection = connection->next)
-        if (!connection->waiting && (!silent || connection->heard_run < silent->heard_run))
+        if (!connection->waiting && !connection->count && (!silent || connection->heard_run < silent->heard_run))
             silent = connection;
     if (!silent || clock_run() - silent->heard_run < SILENT)
         return false;
@@ -409,7 +476,9 @@ static void *run(void *context)
 static bool prepare_loop(struct inbox *inbox)
 {
     inbox->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (inbox->stop < 0 || sd_event_new(&inbox->loop) < 0 ||
+    inbox->stored = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (inbox->stop < 0 || inbox->stored < 0 || sd_event_new(&inbox->loop) < 0 ||
+        sd_event_add_io(inbox->loop, &inbox->stored_source, inbox->stored, EPOLLIN, on_stored, inbox) < 0 ||
         sd_event_add_io(inbox->loop, &inbox->stop_source, inbox->stop, EPOLLIN, told_to_stop, inbox) < 0 ||
         sd_event_add_io(inbox->loop, &inbox->accept_source, inbox->listener, EPOLLIN, on_accept, inbox) < 0 ||
         sd_event_add_time(inbox->loop, &inbox->retry_timer, CLOCK_BOOTTIME, 0, 1000, retry_waiting, inbox) < 0 ||
@@ -424,18 +493,23 @@ static bool prepare_loop(struct inbox *inbox)
 static void shut(struct inbox *inbox)
 {
     remove_socket(inbox);
+    if (inbox->queue)
+        tell_all(inbox);
     while (inbox->connections)
         disconnect(inbox->connections);
     inbox->retry_timer = sd_event_source_disable_unref(inbox->retry_timer);
     inbox->accept_timer = sd_event_source_disable_unref(inbox->accept_timer);
     inbox->accept_source = sd_event_source_disable_unref(inbox->accept_source);
     inbox->stop_source = sd_event_source_disable_unref(inbox->stop_source);
+    inbox->stored_source = sd_event_source_disable_unref(inbox->stored_source);
     inbox->loop = sd_event_unref(inbox->loop);
     if (inbox->listener >= 0)
         close(inbox->listener);
     if (inbox->stop >= 0)
         close(inbox->stop);
-    inbox->listener = inbox->stop = -1;
+    if (inbox->stored >= 0)
+        close(inbox->stored);
+    inbox->listener = inbox->stop = inbox->stored = -1;
     inbox->inode = 0;
 }
 
@@ -444,7 +518,7 @@ static struct inbox *make(const struct conf *conf)
     struct inbox *inbox = calloc(1, sizeof *inbox);
     if (!inbox)
         abort();
-    inbox->listener = inbox->stop = -1;
+    inbox->listener = inbox->stop = inbox->stored = -1;
     inbox->waiting_end = &inbox->waiting;
     inbox->mode = conf->inbox.mode;
     text_copy(inbox->path, sizeof inbox->path, conf->inbox.path);
@@ -484,9 +558,12 @@ struct inbox *inbox_start(const struct conf *conf, struct queue *queue, struct i
     sd_event_source_set_enabled(inbox->accept_source, SD_EVENT_ON);
     for (struct connection *connection = inbox->connections; connection; connection = connection->next)
         connection->parsed = false;
+    queue_watch_stored(queue, inbox->stored);
+    eventfd_write(inbox->stored, 1);
     inbox->thread = collector_thread_start("inbox", run, inbox);
     if (!inbox->thread) {
         failed(inbox, errno, "the thread cannot be started; raise the limits of fedwarden (TasksMax)");
+        queue_unwatch_stored(queue, inbox->stored);
         shut(inbox);
     }
     return inbox;
@@ -504,6 +581,7 @@ void inbox_stop(struct inbox *inbox)
     eventfd_write(inbox->stop, 1);
     collector_thread_join(inbox->thread);
     inbox->thread = NULL;
+    queue_unwatch_stored(inbox->queue, inbox->stored);
 }
 
 void inbox_free(struct inbox *inbox)

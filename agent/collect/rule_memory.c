@@ -237,7 +237,7 @@ static void unpack_values(struct unpack *unpack, struct rule_note *note)
         if (field >= FIELD_END || note->values[field])
             unpack->bad = true;
         else
-            rule_note_set(note, field, &(struct rule_value){text, strlen(text)});
+            rule_note_set(note, field, &(struct rule_value){.text = text, .length = strlen(text)});
     }
 }
 

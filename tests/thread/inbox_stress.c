@@ -1,6 +1,6 @@
 /*
  * Several senders push events through the socket while the queue is full most of the time and the inbox is stopped and
- * started again, as a reload does. Each event that was answered with ok must be taken from the queue exactly once,
+ * started again, as a reload does. Each event that was answered with ok must be taken from the queue and stored exactly once,
  * those of one sender in their order; each bad one must be refused; nobody may lose a connection. Run under
  * ThreadSanitizer.
  */
@@ -25,7 +25,7 @@
 enum { SENDERS = 6, EVENTS = 500, BAD_EACH = 10, ROOM = 4, RELOADS = 20 };
 
 static char path[64];
-static atomic_uint answered, refused, broken;
+static atomic_uint answered, refused, broken, stored;
 
 static int connect_inbox(void)
 {
@@ -61,7 +61,9 @@ static void *send_all(void *argument)
         bool good = strcmp(answer, "{\"ok\":true}") == 0;
         if (good == !(got % BAD_EACH))
             atomic_fetch_add(&broken, 1);
-        atomic_fetch_add(good ? &answered : &refused, 1);
+        unsigned count = atomic_fetch_add(good ? &answered : &refused, 1);
+        if (good && count >= atomic_load(&stored)) /* answered before it was stored */
+            atomic_fetch_add(&broken, 1);
     }
     close(descriptor);
     return NULL;
@@ -83,6 +85,12 @@ static bool take(struct queue *queue, size_t max, unsigned *taken, unsigned *las
         (*taken)++;
     }
     return true;
+}
+
+static void store(struct queue *queue, unsigned taken)
+{
+    atomic_store(&stored, taken);
+    queue_stored(queue, queue_taken(queue));
 }
 
 static bool removed(void)
@@ -113,6 +121,8 @@ int main(void)
     int64_t end = clock_run() + 120 * CLOCK_SECOND;
     for (unsigned turn = 0, reloads = 0; good && taken < wanted; turn++) {
         good = take(queue, 1 + turn % ROOM, &taken, last);
+        if (turn % 5 == 0)
+            store(queue, taken);
         if (taken > reloads * wanted / RELOADS) {
             reloads++;
             inbox_stop(inbox);
@@ -123,6 +133,7 @@ int main(void)
             return 1;
         }
     }
+    store(queue, taken);
     for (unsigned i = 0; good && i < SENDERS; i++)
         pthread_join(threads[i], NULL);
     good = good && take(queue, ROOM, &taken, last);

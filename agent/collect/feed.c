@@ -200,10 +200,9 @@ bool feed_line(struct feed *feed, const char *line, size_t length)
 static void found(void *context, const struct rule_hit *hit)
 {
     struct feed *feed = context;
-    long partner = conf_partner_at(feed->feeds->conf, hit->event.domain, &hit->event.address);
     struct observation *observation = add_waiting(feed->feeds);
     observation->kind = OBSERVATION_EVENT;
-    observation->partner = partner < 0 ? OBSERVATION_NO_PARTNER : (uint32_t)partner;
+    observation->partner = OBSERVATION_NO_PARTNER; /* the ledger weighs domain and address */
     observation->wall = feed->wall;
     observation->run = feed->run;
     observation->event = hit->event;

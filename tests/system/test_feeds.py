@@ -263,3 +263,19 @@ def test_journal(folder):
             worker.join()
             edge.wait_count(407)
             writer.stdin.close()
+
+
+def test_a_forged_sender_blames_no_partner(folder):
+    """Anybody may write a partner's domain: where the source decides what a line means, its address tells who it was."""
+    def rejection(address):
+        return (f"Nov 22 05:41:46 sip-edge1 postfix/smtpd[1000]: NOQUEUE: reject: RCPT from unknown[{address}]: 553 5.7.1 "
+                "<carol@beta.example>: Sender address rejected: not logged in; from=<carol@beta.example> "
+                "to=<alice@alpha.example> proto=ESMTP helo=<x>\n")
+    with Edge(folder) as edge:
+        edge.fedwarden.configuration += ('partners = ( { name = "beta"; domain = "beta.example"; enabled = true; '
+                                         'networks = ( "198.51.100.5" ); interval = 86400; } );\n')
+        write(edge.log, ["of before\n"])
+        edge.start()
+        write(edge.log, [rejection(ATTACKER), rejection(ATTACKER), rejection("198.51.100.5"), guess(0)])
+        edge.wait_count(1)
+        assert edge.count("domainPartner") == 1

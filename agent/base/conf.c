@@ -441,6 +441,7 @@ static const struct conf_row root_rows[] = {
     {"inbox", read_inbox, MEMBER(conf, inbox), 0, 0, 0, NULL, NULL, false},
     {"tlsrpt", read_tlsrpt, MEMBER(conf, tlsrpt), 0, 0, 0, NULL, NULL, false},
     {"listen", conf_read_listen, MEMBER(conf, listen), 0, 0, 0, NULL, NULL, false},
+    {"history", conf_read_history, MEMBER(conf, history), 0, 0, 0, NULL, NULL, false},
 };
 
 /* A configuration of initial values, and a reader into it. */
@@ -457,6 +458,7 @@ static struct conf *begin(struct conf_reader *reader, const char *path, const st
     conf_rows_initial(inbox_rows, ROW_COUNT(inbox_rows), &conf->inbox);
     conf_rows_initial(tlsrpt_rows, ROW_COUNT(tlsrpt_rows), &conf->tlsrpt);
     conf_listen_initial(&conf->listen);
+    conf_history_initial(&conf->history);
     for (int event = EVENT_NONE + 1; event < EVENT_END; event++) {
         const struct event_info *info = event_info((enum event)event);
         conf->thresholds[event] = (struct conf_threshold){info->count, info->window, info->clear};
@@ -483,6 +485,7 @@ static struct conf *finish(struct conf_reader *reader)
     free(reader->resolver_names);
     if (!reader->errors->count) {
         struct conf_whole *whole = (struct conf_whole *)reader->conf;
+        conf_history_complete(reader);
         whole->conf.who = whole->who = conf_who_new(reader->conf);
         return reader->conf;
     }

@@ -214,6 +214,13 @@ struct conf_shard {
     uint64_t mine;    /* bit i: share i + 1 is ours */
 };
 
+/* What outlives the process (report/history.h). */
+struct conf_history {
+    const char *file;  /* "" off; by default history.db in agent.state_dir */
+    uint32_t days;     /* what is older goes, 1 to 3650 */
+    uint32_t transitions, verdicts, failures; /* at most so many of each are kept, the newest */
+};
+
 struct conf {
     const char *path; /* of the file; "" when made without one */
     int64_t loaded;   /* wall microseconds */
@@ -236,6 +243,7 @@ struct conf {
     struct conf_inbox inbox;
     struct conf_tlsrpt tlsrpt;
     struct conf_listen listen;
+    struct conf_history history;
 };
 
 /* One thing that is wrong. */
@@ -277,8 +285,9 @@ void conf_errors_clear(struct conf_errors *errors);
 
 /*
  * conf_partner_at(conf, domain, address): who a line of a log is about: the partner with that domain or a domain above
- * it, the longest first, else the one with a configured address or network that holds `address` (NULL or
- * ADDRESS_UNKNOWN: not known), the longest prefix first; of equals the first in the file; -1 when nobody. `domain` (NULL
+ * it, the longest first, of several with it the one that has the address; else the one with a configured address or
+ * network that holds `address` (NULL or ADDRESS_UNKNOWN: not known), the longest prefix first; of equals the first in
+ * the file; -1 when nobody. `domain` (NULL
  * or "": not known) may be any text. Disabled partners count too. Any thread; O(log n) of all networks.
  * conf_is_own(conf, address): whether it lies in one of the edge's own networks.
  * network_holds(network, address): false for ADDRESS_UNKNOWN. For all of them an IPv4-mapped IPv6 address (RFC 4291,

@@ -10,6 +10,7 @@
  *   conf_edge.c     the values that describe the edge and its logs
  *   conf_inbox.c    those of what is pushed: a socket, its permissions, a folder that is written
  *   conf_listen.c   the settings of the mutual-TLS acceptor
+ *   conf_history.c  the settings of the history
  *   conf_partner.c  what follows from several settings of a partner
  *   conf_shard.c    which agent probes a partner
  *   conf_who.c      whose a domain and an address are
@@ -159,6 +160,11 @@ conf_read conf_read_shard;
 /* The group `listen`: its reader, into the struct conf, and its initial values. */
 conf_read conf_read_listen;
 void conf_listen_initial(struct conf_listen *listen);
+
+/* The group `history`: its reader, its initial values, and what follows from the other settings. */
+conf_read conf_read_history;
+void conf_history_initial(struct conf_history *history);
+void conf_history_complete(struct conf_reader *reader);
 
 /* conf_who_new(conf): what conf_partner_at and conf_is_own use. conf_who_free(NULL) is allowed. */
 struct conf_who *conf_who_new(const struct conf *conf);

@@ -666,6 +666,9 @@ Test(conf, tells_whose_a_line_is)
     cr_expect_eq(at(conf, "a b\xff.contoso.example", NULL), -1, "no legal name");
     cr_expect_eq(at(conf, "contoso.example", "192.0.2.130"), 0, "the domain goes first");
     cr_expect_eq(at(conf, "nobody.example", "192.0.2.130"), 4);
+    cr_expect_eq(at(conf, "a.other.example", "192.0.2.130"), 4, "of two with the domain the one that has the address");
+    cr_expect_eq(at(conf, "other.example", "2001:db8:1::9"), 2);
+    cr_expect_eq(at(conf, "other.example", "203.0.113.1"), 2, "none of them has it: the first");
     /* by address */
     cr_expect_eq(at(conf, NULL, "198.51.100.5"), 0);
     cr_expect_eq(at(conf, NULL, "198.51.100.6"), 3);
@@ -1007,6 +1010,11 @@ Test(conf, the_shipped_file_holds_every_setting_and_its_default)
     cr_expect_eq(conf->agent.notifications_burst, initial->agent.notifications_burst);
     cr_expect_eq(conf->agent.notifications_kept, initial->agent.notifications_kept);
     cr_expect_eq(conf->agent.resend_alarms, initial->agent.resend_alarms);
+    cr_expect_str_eq(conf->history.file, initial->history.file);
+    cr_expect_eq(conf->history.days, initial->history.days);
+    cr_expect_eq(conf->history.transitions, initial->history.transitions);
+    cr_expect_eq(conf->history.verdicts, initial->history.verdicts);
+    cr_expect_eq(conf->history.failures, initial->history.failures);
     cr_expect_eq(conf->trust_count, initial->trust_count);
     cr_expect_eq(conf->partners[0].interval, 300);
     cr_expect_eq(conf->partners[0].expiry_days, 14);

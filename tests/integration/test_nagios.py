@@ -7,11 +7,11 @@ import stat
 import pytest
 
 import lab
+import status
 import traps
 
 CONF = lab.REPOSITORY / "conf" / "nagios"
 OK, WARNING, CRITICAL, UNKNOWN = range(4)
-FAR = 60
 
 pytestmark = [pytest.mark.usefixtures("loopback"),
               pytest.mark.skipif(not shutil.which("nagios4", path=lab.PATH), reason="nagios4-core is not installed")]
@@ -90,7 +90,7 @@ define host {{
 """
 
 
-class Nagios(lab.Server):
+class Nagios(status.Station):
     def __init__(self, folder, snmp, interval):
         super().__init__(folder, "nagios")
         self.snmp = snmp
@@ -113,28 +113,6 @@ class Nagios(lab.Server):
             return stat.S_ISFIFO(os.stat(self.pipe).st_mode) and bool(self.services())
         except OSError:
             return False
-
-    def services(self):
-        """What status.dat says: {description: block}, of services that have been checked."""
-        found = {}
-        try:
-            text = (self.folder / "status.dat").read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            return found
-        for block in text.split("servicestatus {")[1:]:
-            pairs = dict(line.strip().partition("=")[::2] for line in block.split("}")[0].splitlines() if "=" in line)
-            if pairs["has_been_checked"] == "1":
-                found[pairs["service_description"]] = pairs
-        return found
-
-    def state(self, service):
-        block = self.services().get(service)
-        return int(block["current_state"]) if block else None
-
-    def wait(self, service, state):
-        assert lab.wait_until(lambda: self.state(service) == state, FAR, 0.2), \
-            f"{service}: {self.services().get(service)}\n{self.tail()}"
-        return self.services()[service]
 
 
 def test_ok_critical_ok(scene):

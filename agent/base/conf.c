@@ -469,6 +469,7 @@ static struct conf *begin(struct conf_reader *reader, const char *path, const st
     conf->trusts[0].name = "system";
     *reader = (struct conf_reader){.conf = conf, .blocks = &whole->blocks, .errors = errors, .source = source};
     conf_rows_initial(conf_partner_rows, conf_partner_row_count, &reader->initial);
+    conf_expiry_initial(&reader->initial);
     memcpy(reader->initial.thresholds, conf->thresholds, sizeof conf->thresholds);
     reader->trust_names = allocate(1, sizeof *reader->trust_names);
     reader->trust_names[0] = conf->trusts[0].name;

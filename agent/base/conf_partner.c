@@ -48,10 +48,57 @@ const struct conf_row conf_partner_rows[] = {
     {"allowed_targets", conf_read_allowed, MEMBER(allowed), 0, CONF_EXPECTED_MAX, 0, NULL, NULL, false},
     {"contact", conf_read_text, MEMBER(contact), 0, 255, 0, "", NULL, false},
     {"families", conf_read_word, MEMBER(families), 1, 64, FAMILIES_AUTO, NULL, family_words, false},
-    {"expiry_days", conf_read_number, MEMBER(expiry_days), 0, 3650, 14, NULL, NULL, false},
+    {"expiry_days", conf_read_expiry, MEMBER(expiry_days), 0, 3650, 0, NULL, NULL, false},
 };
 const size_t conf_partner_row_count = sizeof conf_partner_rows / sizeof conf_partner_rows[0];
 const size_t conf_partner_shared = 9;
+
+#define EXPIRY_STEPS 3
+
+static void set_expiry(struct conf_partner *partner, const uint32_t days[EXPIRY_STEPS])
+{
+    partner->expiry_days = days[0];
+    partner->expiry_minor = days[1];
+    partner->expiry_major = days[2];
+}
+
+void conf_expiry_initial(struct conf_partner *partner)
+{
+    set_expiry(partner, (const uint32_t[EXPIRY_STEPS]){30, 14, 7});
+}
+
+/* [30, 14, 7]: days from which the alarm is a warning, minor, major. One number halves for each step. */
+void conf_read_expiry(struct conf_reader *reader, const struct conf_row *row, const config_setting_t *setting,
+                      void *into)
+{
+    const struct conf_row step = {.name = row->name, .size = sizeof(uint32_t), .min = row->min, .max = row->max};
+    int type = config_setting_type(setting);
+    bool several = type == CONFIG_TYPE_LIST || type == CONFIG_TYPE_ARRAY;
+    int count = several ? config_setting_length(setting) : 1;
+    uint32_t days[EXPIRY_STEPS] = {0};
+    if (count < 1 || count > EXPIRY_STEPS) {
+        conf_wrong(reader, setting, "has %d elements: one to %d numbers of days, such as [30, 14, 7]", count,
+                   EXPIRY_STEPS);
+        return;
+    }
+    for (int i = 0; i < count; i++) {
+        const config_setting_t *element = several ? config_setting_get_elem(setting, (unsigned)i) : setting;
+        days[i] = UINT32_MAX;
+        conf_read_number(reader, &step, element, &days[i]);
+        if (days[i] == UINT32_MAX) /* told already */
+            return;
+        if (i > 0 && days[i] >= days[i - 1]) {
+            conf_wrong(reader, element, "%u is not less than the %u before it: each step comes later", days[i],
+                       days[i - 1]);
+            return;
+        }
+    }
+    if (!several) {
+        days[1] = days[0] / 2;
+        days[2] = days[0] / 4;
+    }
+    set_expiry(into, days);
+}
 
 /* The setting that `name` was read from; the group when it is absent. */
 static const config_setting_t *member(const config_setting_t *group, const char *name)

@@ -87,13 +87,13 @@ static void print_values(FILE *out, struct walk *const *walks, size_t count)
         if (walk->not_after != CLOCK_NEVER && (!first || walk->not_after < first->not_after))
             first = walk;
     }
-    uint32_t days = first ? first->partner->expiry_days : walks[0]->partner->expiry_days;
+    const struct conf_partner *partner = first ? first->partner : walks[0]->partner;
     fprintf(out, " | time=%.3fs;;;0 cert_days=", (double)longest / 1e6);
     if (first)
         fprintf(out, "%ld", check_days(first->not_after));
     else
         fputc('U', out);
-    fprintf(out, ";%u;%u endpoints_ok=%zu;;;0;%zu\n", days, days / 2, ok, endpoints);
+    fprintf(out, ";%u;%u endpoints_ok=%zu;;;0;%zu\n", partner->expiry_days, partner->expiry_major, ok, endpoints);
 }
 
 void check_nagios(FILE *out, struct walk *const *walks, size_t count)

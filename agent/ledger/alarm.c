@@ -26,9 +26,7 @@
 #include "ledger/source.h"
 #include "ledger/storm.h"
 
-#define DAY          (86400 * CLOCK_SECOND)
-#define EXPIRY_MINOR (7 * DAY)
-#define EXPIRY_MAJOR (2 * DAY)
+#define DAY (86400 * CLOCK_SECOND)
 
 /* reason_list.h: x99 is the "other" of a layer; what it can say is "see detail". */
 static bool has_own_guidance(enum reason reason)
@@ -36,21 +34,22 @@ static bool has_own_guidance(enum reason reason)
     return reason != REASON_UNCLASSIFIED && reason % 100 != 99;
 }
 
-enum severity alarm_severity(enum reason reason, int64_t not_after, int64_t wall)
+enum severity alarm_severity(enum reason reason, int64_t not_after, int64_t wall, const struct conf_partner *conf)
 {
     if (!has_own_guidance(reason))
         return SEVERITY_WARNING;
-    if (reason != REASON_TLS_EXPIRING_SOON || not_after == CLOCK_NEVER)
+    if (reason != REASON_TLS_EXPIRING_SOON || not_after == CLOCK_NEVER || !conf)
         return reason_info(reason)->severity;
-    if (not_after - wall <= EXPIRY_MAJOR)
+    if (conf->expiry_major && not_after - wall <= conf->expiry_major * DAY)
         return SEVERITY_MAJOR;
-    return not_after - wall <= EXPIRY_MINOR ? SEVERITY_MINOR : SEVERITY_WARNING;
+    return conf->expiry_minor && not_after - wall <= conf->expiry_minor * DAY ? SEVERITY_MINOR : SEVERITY_WARNING;
 }
 
-bool alarm_failure_worse(const struct ledger_failure *a, const struct ledger_failure *b, int64_t wall)
+bool alarm_failure_worse(const struct ledger_failure *a, const struct ledger_failure *b, int64_t wall,
+                         const struct conf_partner *conf)
 {
-    int rank_a = severity_rank(alarm_severity(a->reason, a->not_after, wall));
-    int rank_b = severity_rank(alarm_severity(b->reason, b->not_after, wall));
+    int rank_a = severity_rank(alarm_severity(a->reason, a->not_after, wall, conf));
+    int rank_b = severity_rank(alarm_severity(b->reason, b->not_after, wall, conf));
     if (rank_a != rank_b)
         return rank_a > rank_b;
     return a->reason == REASON_TLS_EXPIRING_SOON && b->reason == REASON_TLS_EXPIRING_SOON &&
@@ -102,11 +101,13 @@ static void tell_change(struct ledger *ledger, struct ledger_alarm *alarm, int64
         tell(ledger, alarm, TRANSITION_CHANGED, wall, run);
 }
 
-static void set_severity(struct ledger *ledger, struct ledger_alarm *alarm, int64_t wall)
+static void set_severity(struct ledger *ledger, const struct ledger_partner *partner, struct ledger_alarm *alarm,
+                         int64_t wall)
 {
     if (alarm->severity && storm_doubts(ledger, alarm->reason))
         return;
-    enum severity severity = alarm_severity(alarm->reason, alarm->cell->last.not_after, wall);
+    enum severity severity =
+        alarm_severity(alarm->reason, alarm->cell->last.not_after, wall, partner ? partner->conf : NULL);
     if (severity == alarm->severity)
         return;
     if (alarm->severity)
@@ -123,7 +124,7 @@ static void take_over(struct ledger *ledger, const struct ledger_partner *partne
     const struct ledger_cell *cell = alarm->cell;
     changes_alarm(ledger, alarm);
     alarm->reason = cell->last.reason;
-    set_severity(ledger, alarm, wall);
+    set_severity(ledger, partner, alarm, wall);
     text_copy(alarm->contact, sizeof alarm->contact, partner ? partner->conf->contact : "");
     text_copy(alarm->target, sizeof alarm->target, cell->last.target);
     alarm->address = cell->last.address;
@@ -250,7 +251,7 @@ void alarm_tick(struct ledger *ledger, int64_t wall, int64_t run)
         }
         if (alarm->cell->quiet_since != quiet_since)
             changes_cell(ledger, alarm->partner, alarm->cell);
-        set_severity(ledger, alarm, wall);
+        set_severity(ledger, partner, alarm, wall);
         tell_change(ledger, alarm, wall, run);
         i++;
     }

@@ -76,7 +76,7 @@ static void count_failure(struct ledger *ledger, struct ledger_partner *partner,
         return;
     }
     window_add(&cell->window, ledger_threshold(ledger, partner, event)->window, observation->run, 1);
-    if (!cell->failures_in_walk++ || alarm_failure_worse(&failure, &cell->last, observation->wall))
+    if (!cell->failures_in_walk++ || alarm_failure_worse(&failure, &cell->last, observation->wall, partner->conf))
         cell->last = failure;
     cell_count_total(ledger, &cell->last, event, 1);
 }

@@ -96,7 +96,9 @@ struct conf_partner {
     bool enabled;   /* configured so, and in the share of this agent */
     bool elsewhere; /* it would be enabled, but another agent's share holds it */
     enum conf_families families;
-    uint32_t expiry_days; /* a certificate that ends within this many days is tlsExpiringSoon; 0 off */
+    uint32_t expiry_days;  /* a certificate that ends within this many days is tlsExpiringSoon, a warning; 0 off */
+    uint32_t expiry_minor; /* from so many days on its alarm is minor, then major; 0: it does not become that */
+    uint32_t expiry_major;
     struct conf_threshold thresholds[EVENT_COUNT]; /* indexed by enum event: defaults, event, partner merged */
 };
 

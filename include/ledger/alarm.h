@@ -6,17 +6,18 @@
 #include "ledger/ledger.h"
 
 /*
- * alarm_severity(reason, not_after, wall): of an alarm with that reason. That of the reason, but: what is unclassified,
- * or the "other" of a layer, has no guidance of its own and is a warning; tlsExpiringSoon is a warning, minor from 7
- * days and major from 2 days before `not_after`.
+ * alarm_severity(reason, not_after, wall, conf): of an alarm with that reason. That of the reason, but: what is
+ * unclassified, or the "other" of a layer, has no guidance of its own and is a warning; tlsExpiringSoon is a warning, and
+ * minor or major from so many days before `not_after` as the partner's `conf` says (NULL: it stays a warning).
  */
-enum severity alarm_severity(enum reason reason, int64_t not_after, int64_t wall);
+enum severity alarm_severity(enum reason reason, int64_t not_after, int64_t wall, const struct conf_partner *conf);
 
 /*
- * alarm_failure_worse(a, b): of two failures of one walk, whether `a` says more about what to do than `b`: by severity
+ * alarm_failure_worse(a, b, wall, conf): of two failures of one walk, whether `a` says more about what to do than `b`: by severity
  * at `wall`, then by the earlier end of a certificate.
  */
-bool alarm_failure_worse(const struct ledger_failure *a, const struct ledger_failure *b, int64_t wall);
+bool alarm_failure_worse(const struct ledger_failure *a, const struct ledger_failure *b, int64_t wall,
+                         const struct conf_partner *conf);
 
 /*
  * alarm_walked(ledger, partner, cell, wall, run): a walk that told of this cell's event has ended; the counts of the

@@ -256,6 +256,8 @@ static void conf_partner_add(struct scenario *s, struct words *words)
     partner->host = partner->verify_name = partner->sni = partner->proxy = partner->contact = "";
     partner->service = "_sipfederationtls._tcp.example.net";
     partner->interval = 60;
+    partner->expiry_minor = 7;
+    partner->expiry_major = 2;
     partner->enabled = true;
     memcpy(partner->thresholds, s->next->thresholds, sizeof partner->thresholds);
     while (words->next < words->count && !s->failed) {

@@ -13,7 +13,7 @@ Every maker returns a Certificate: .x509 (cryptography's object), .key, .issuer 
 
 Options of root, intermediate and leaf:
     key         "ec" (P-256, the default), "ec384", "rsa" (2048), "rsa1024", "rsa4096", "ed25519", or a key object
-    days        how long it is valid from now, default 30; negative: it ended that many days ago
+    days        how long it is valid from now, default 60; negative: it ended that many days ago
     before      it began that many days ago, default 1 (or 10 before its end); negative: it begins in the future
     start, end  datetimes instead of these
     digest      "sha256" (default), "sha384", "sha1" or "md5"
@@ -148,7 +148,7 @@ def validity(days, before, start, end):
     return start, end
 
 
-def build(subject, issuer, key, extensions, days=30, before=None, start=None, end=None, digest="sha256", serial=None,
+def build(subject, issuer, key, extensions, days=60, before=None, start=None, end=None, digest="sha256", serial=None,
           critical=False, spoil=False):
     key = make_key(key)
     signer = issuer.key if issuer else key

@@ -238,7 +238,7 @@ class World:
             "incomplete": write("incomplete", pki.leaf(sub, names), ()),
             "wrong": write("wrong", pki.leaf(sub, ["DNS:other.test"])),
             "expired": write("expired", pki.leaf(sub, names, days=-3)),
-            "early": write("early", pki.leaf(sub, names, before=-3, days=30)),
+            "early": write("early", pki.leaf(sub, names, before=-3)),
             "soon": write("soon", pki.leaf(sub, names, days=5)),
             "self": write("self", pki.self_signed(names), ()),
             "xmpp": write("xmpp", pki.leaf(sub, ["DNS:xmpp.lab.test", "DNS:edge.lab.test"])),
@@ -716,15 +716,15 @@ def test_progress(world):
     assert "left" not in on_terminal(["-c", world.folder / "fedwarden.conf", *names[:3]])
 
 
-NAGIOS = r"FEDWARDEN ([A-Z]+) - ([^|\n]*) \| time=\d+\.\d{3}s;;;0 cert_days=(-?\d+|U);14;7 endpoints_ok=(\d+);;;0;(\d+)\n"
+NAGIOS = r"FEDWARDEN ([A-Z]+) - ([^|\n]*) \| time=\d+\.\d{3}s;;;0 cert_days=(-?\d+|U);30;7 endpoints_ok=(\d+);;;0;(\d+)\n"
 
 
 @pytest.mark.parametrize("partner, state, text, days, ok", [
-    ("good", "OK", "good: healthy, certificate ends in 29 days", "29", "1"),
+    ("good", "OK", "good: healthy, certificate ends in 59 days", "59", "1"),
     ("soon", "WARNING", "soon: tlsExpiringSoon, ", "4", "0"),
-    ("wrong", "CRITICAL", "wrong: tlsWrongPrincipal, ", "29", "0"),
+    ("wrong", "CRITICAL", "wrong: tlsWrongPrincipal, ", "59", "0"),
     ("refused", "CRITICAL", "refused: tcpRefused, Connection refused (partner acts)", "U", "0"),
-    ("demands", "CRITICAL", "demands: tlsClientCertRequired, ", "29", "0"),
+    ("demands", "CRITICAL", "demands: tlsClientCertRequired, ", "59", "0"),
 ])
 def test_nagios(world, partner, state, text, days, ok):
     done = fedwarden("-c", world.folder / "fedwarden.conf", "--nagios", partner)

@@ -27,6 +27,8 @@ struct conf *fixture_conf(size_t count)
         partner->interval = 60;
         partner->enabled = true;
         partner->protocol = PROTOCOL_SIP;
+        partner->expiry_minor = 7;
+        partner->expiry_major = 2;
         memcpy(partner->thresholds, conf->thresholds, sizeof conf->thresholds);
     }
     return conf;

@@ -34,23 +34,31 @@ static const struct transition *last(void)
 
 Test(alarm, severity_follows_the_reason)
 {
-    cr_assert_eq(alarm_severity(REASON_TLS_EXPIRED, 0, FIXTURE_WALL), SEVERITY_CRITICAL);
-    cr_assert_eq(alarm_severity(REASON_DNS_NX_DOMAIN, 0, FIXTURE_WALL), SEVERITY_MAJOR);
-    cr_assert_eq(alarm_severity(REASON_UNCLASSIFIED, 0, FIXTURE_WALL), SEVERITY_WARNING);
-    cr_assert_eq(alarm_severity(REASON_DNS_OTHER, 0, FIXTURE_WALL), SEVERITY_WARNING);
-    cr_assert_eq(alarm_severity(REASON_CONNECTION_OTHER, 0, FIXTURE_WALL), SEVERITY_WARNING);
-    cr_assert_eq(alarm_severity(REASON_TLS_OTHER, 0, FIXTURE_WALL), SEVERITY_WARNING);
+    cr_assert_eq(alarm_severity(REASON_TLS_EXPIRED, 0, FIXTURE_WALL, NULL), SEVERITY_CRITICAL);
+    cr_assert_eq(alarm_severity(REASON_DNS_NX_DOMAIN, 0, FIXTURE_WALL, NULL), SEVERITY_MAJOR);
+    cr_assert_eq(alarm_severity(REASON_UNCLASSIFIED, 0, FIXTURE_WALL, NULL), SEVERITY_WARNING);
+    cr_assert_eq(alarm_severity(REASON_DNS_OTHER, 0, FIXTURE_WALL, NULL), SEVERITY_WARNING);
+    cr_assert_eq(alarm_severity(REASON_CONNECTION_OTHER, 0, FIXTURE_WALL, NULL), SEVERITY_WARNING);
+    cr_assert_eq(alarm_severity(REASON_TLS_OTHER, 0, FIXTURE_WALL, NULL), SEVERITY_WARNING);
 }
 
 Test(alarm, severity_of_an_expiring_certificate_escalates)
 {
     const int64_t day = 86400 * CLOCK_SECOND, wall = FIXTURE_WALL;
-    cr_assert_eq(alarm_severity(REASON_TLS_EXPIRING_SOON, CLOCK_NEVER, wall), SEVERITY_WARNING);
-    cr_assert_eq(alarm_severity(REASON_TLS_EXPIRING_SOON, wall + 7 * day + 1, wall), SEVERITY_WARNING);
-    cr_assert_eq(alarm_severity(REASON_TLS_EXPIRING_SOON, wall + 7 * day, wall), SEVERITY_MINOR);
-    cr_assert_eq(alarm_severity(REASON_TLS_EXPIRING_SOON, wall + 2 * day + 1, wall), SEVERITY_MINOR);
-    cr_assert_eq(alarm_severity(REASON_TLS_EXPIRING_SOON, wall + 2 * day, wall), SEVERITY_MAJOR);
-    cr_assert_eq(alarm_severity(REASON_TLS_EXPIRING_SOON, wall - day, wall), SEVERITY_MAJOR);
+    struct conf_partner conf = {.expiry_days = 14, .expiry_minor = 7, .expiry_major = 2};
+    cr_assert_eq(alarm_severity(REASON_TLS_EXPIRING_SOON, CLOCK_NEVER, wall, &conf), SEVERITY_WARNING);
+    cr_assert_eq(alarm_severity(REASON_TLS_EXPIRING_SOON, wall + day, wall, NULL), SEVERITY_WARNING);
+    cr_assert_eq(alarm_severity(REASON_TLS_EXPIRING_SOON, wall + 7 * day + 1, wall, &conf), SEVERITY_WARNING);
+    cr_assert_eq(alarm_severity(REASON_TLS_EXPIRING_SOON, wall + 7 * day, wall, &conf), SEVERITY_MINOR);
+    cr_assert_eq(alarm_severity(REASON_TLS_EXPIRING_SOON, wall + 2 * day + 1, wall, &conf), SEVERITY_MINOR);
+    cr_assert_eq(alarm_severity(REASON_TLS_EXPIRING_SOON, wall + 2 * day, wall, &conf), SEVERITY_MAJOR);
+    cr_assert_eq(alarm_severity(REASON_TLS_EXPIRING_SOON, wall - day, wall, &conf), SEVERITY_MAJOR);
+    conf.expiry_major = 0;
+    cr_assert_eq(alarm_severity(REASON_TLS_EXPIRING_SOON, wall + 2 * day, wall, &conf), SEVERITY_MINOR);
+    conf.expiry_minor = 0;
+    cr_assert_eq(alarm_severity(REASON_TLS_EXPIRING_SOON, wall - day, wall, &conf), SEVERITY_WARNING);
+    conf.expiry_major = 3650;
+    cr_assert_eq(alarm_severity(REASON_TLS_EXPIRING_SOON, wall + 3650 * day, wall, &conf), SEVERITY_MAJOR);
 }
 
 Test(alarm, raised_at_the_threshold_with_all_its_values)

@@ -194,6 +194,14 @@ static const struct {
     {TRUST("ca_file = \"sub\";"), "f.conf:1: trusts[0].ca_file: \"sub\" is no regular file"},
     {TRUST("ca_file = \"text.txt\";"), "f.conf:1: trusts[0].ca_file: \"text.txt\" holds no certificate in PEM: no line "
                                        "\"-----BEGIN ... CERTIFICATE-----\""},
+    {PARTNER("expiry_days = [7, 14];"), "f.conf:1: partners[0].expiry_days[1]: 14 is not less than the 7 before it: each "
+                                        "step comes later"},
+    {PARTNER("expiry_days = [30, 14, 7, 1];"), "f.conf:1: partners[0].expiry_days: has 4 elements: one to 3 numbers of "
+                                               "days, such as [30, 14, 7]"},
+    {PARTNER("expiry_days = [];"), "f.conf:1: partners[0].expiry_days: has 0 elements: one to 3 numbers of days, such as "
+                                   "[30, 14, 7]"},
+    {PARTNER("expiry_days = [3651];"), "f.conf:1: partners[0].expiry_days[0]: 3651 is out of range: 0 to 3650 is possible"},
+    {PARTNER("expiry_days = \"14\";"), "f.conf:1: partners[0].expiry_days: must be a whole number, 0 to 3650"},
     {TRUST("crl_file = \"cert.pem\";"), "f.conf:1: trusts[0].crl_file: \"cert.pem\" holds no certificate revocation "
                                         "list in PEM: no line \"-----BEGIN ... CRL-----\""},
     {TRUST("certificate = \"cert.pem\"; key = \"cert.pem\";"),
@@ -482,6 +490,30 @@ Test(conf, completes_what_is_probed)
         cr_expect_str_eq(partner->service, probed[i].service, "%s: %s", text, partner->service);
         cr_expect_str_eq(partner->host, probed[i].host, "%s: %s", text, partner->host);
         cr_expect_eq(partner->port, probed[i].port, "%s: %u", text, partner->port);
+        conf_free(conf);
+    }
+}
+
+Test(conf, steps_of_expiry)
+{
+    static const struct {
+        const char *setting;
+        uint32_t days[3];
+    } cases[] = {
+        {"", {30, 14, 7}},
+        {"expiry_days = 14;", {14, 7, 3}},
+        {"expiry_days = 0;", {0, 0, 0}},
+        {"expiry_days = [60];", {60, 0, 0}},
+        {"expiry_days = (60, 0);", {60, 0, 0}},
+        {"expiry_days = [3650, 20, 1];", {3650, 20, 1}},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char text[512];
+        snprintf(text, sizeof text, PARTNER("%s"), cases[i].setting);
+        struct conf *conf = load(text);
+        cr_expect_eq(conf->partners[0].expiry_days, cases[i].days[0], "%s", cases[i].setting);
+        cr_expect_eq(conf->partners[0].expiry_minor, cases[i].days[1], "%s", cases[i].setting);
+        cr_expect_eq(conf->partners[0].expiry_major, cases[i].days[2], "%s", cases[i].setting);
         conf_free(conf);
     }
 }
@@ -1017,7 +1049,7 @@ Test(conf, the_shipped_file_holds_every_setting_and_its_default)
     cr_expect_eq(conf->history.failures, initial->history.failures);
     cr_expect_eq(conf->trust_count, initial->trust_count);
     cr_expect_eq(conf->partners[0].interval, 300);
-    cr_expect_eq(conf->partners[0].expiry_days, 14);
+    cr_expect_eq(conf->partners[0].expiry_days, 30);
     cr_expect_eq(conf->partners[0].families, FAMILIES_AUTO);
     for (size_t i = 0; i < conf->partner_count; i++)
         cr_expect_not(conf->partners[i].enabled);

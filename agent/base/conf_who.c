@@ -7,7 +7,7 @@
  * before it outwards: one binary search and at most as many steps as networks nest.
  *
  * Domains are in a hash table under a hash that is computed from the last character to the first: one pass over a name
- * passes all domains above it on the way.
+ * passes all domains above it on the way. Partners of one domain are a chain in the order of the file.
  *
  * A struct conf that was not made by conf_load has nothing prepared; then each partner is looked at, with the same
  * result.
@@ -34,6 +34,7 @@ struct conf_who {
     struct span_set partners, own;
     size_t mask;
     uint32_t *domains; /* positions in conf->partners by hash, open addressing; NOBODY free */
+    uint32_t *next;    /* by position: the next partner of the same domain; NOBODY none */
 };
 
 /* An IPv4 address inside an IPv6 one (RFC 4291, 2.5.5.2), as sockets for both families tell it, is the IPv4 address. */
@@ -189,18 +190,19 @@ static void prepare_domains(struct conf_who *who, const struct conf *conf)
         size *= 2;
     who->mask = size - 1;
     who->domains = malloc(size * sizeof *who->domains);
-    if (!who->domains)
+    who->next = malloc((conf->partner_count + 1) * sizeof *who->next);
+    if (!who->domains || !who->next)
         abort();
     for (size_t i = 0; i < size; i++)
         who->domains[i] = NOBODY;
-    for (size_t i = 0; i < conf->partner_count; i++) {
+    for (size_t i = conf->partner_count; i-- > 0;) { /* the first is put last, in front */
         const char *domain = conf->partners[i].domain;
         uint64_t hash = HASH_START;
         for (size_t j = strlen(domain); j > 0; j--)
             hash = hash_more(hash, domain[j - 1]);
         size_t slot = find_slot(who, conf, hash, domain);
-        if (who->domains[slot] == NOBODY)
-            who->domains[slot] = (uint32_t)i;
+        who->next[i] = who->domains[slot];
+        who->domains[slot] = (uint32_t)i;
     }
 }
 
@@ -275,6 +277,7 @@ void conf_who_free(struct conf_who *who)
     free(who->partners.spans);
     free(who->own.spans);
     free(who->domains);
+    free(who->next);
     free(who);
 }
 
@@ -293,6 +296,16 @@ long conf_partner_at(const struct conf *conf, const char *domain, const struct a
         return look_for_address(conf, &at);
     const struct span *span = find(&conf->who->partners, &at);
     return span ? (long)span->whose : -1;
+}
+
+long conf_partner_next(const struct conf *conf, long position)
+{
+    if (conf->who)
+        return conf->who->next[position] == NOBODY ? -1 : (long)conf->who->next[position];
+    for (size_t i = (size_t)position + 1; i < conf->partner_count; i++)
+        if (strcmp(conf->partners[i].domain, conf->partners[position].domain) == 0)
+            return (long)i;
+    return -1;
 }
 
 bool conf_is_own(const struct conf *conf, const struct address *address)

@@ -66,7 +66,8 @@ static struct who partner_in(const struct ledger *ledger, long position)
     return (struct who){SIDE_PARTNER, ledger->bound[position]};
 }
 
-/* Of several partners with an address the one that is also named is meant. */
+/* Of several partners with an address the one that is also named is meant, and of several with a domain the one that
+ * also has the address. */
 static bool has_address(const struct ledger *ledger, const struct ledger_partner *partner,
                         const struct address *address)
 {
@@ -77,15 +78,24 @@ static bool has_address(const struct ledger *ledger, const struct ledger_partner
     return peer_has(ledger, partner, address);
 }
 
+/* The partner with that domain, or one above it, and that address; NULL. */
+static struct ledger_partner *partner_named_at(const struct ledger *ledger, const char *domain,
+                                               const struct address *address)
+{
+    for (long i = conf_partner_at(ledger->conf, domain, NULL); i >= 0; i = conf_partner_next(ledger->conf, i))
+        if (ledger->bound[i] && has_address(ledger, ledger->bound[i], address))
+            return ledger->bound[i];
+    return NULL;
+}
+
 static struct who who_at(const struct ledger *ledger, const struct address *address, const char *domain)
 {
     if (conf_is_own(ledger->conf, address))
         return (struct who){SIDE_OWN, NULL};
-    long position = conf_partner_at(ledger->conf, domain, NULL);
-    struct ledger_partner *named = position >= 0 ? ledger->bound[position] : NULL;
-    if (named && has_address(ledger, named, address))
+    struct ledger_partner *named = partner_named_at(ledger, domain, address);
+    if (named)
         return (struct who){SIDE_PARTNER, named};
-    position = conf_partner_at(ledger->conf, NULL, address);
+    long position = conf_partner_at(ledger->conf, NULL, address);
     if (position >= 0)
         return partner_in(ledger, position);
     struct ledger_partner *peer = peer_at(ledger, address);
@@ -113,7 +123,8 @@ static struct who who_was_it(const struct ledger *ledger, const struct observati
     if (event->address.family == ADDRESS_UNKNOWN)
         return who_called(ledger, event->domain);
     if (!source_decides(event)) {
-        struct who called = who_called(ledger, event->domain);
+        struct ledger_partner *named = partner_named_at(ledger, event->domain, &event->address);
+        struct who called = named ? (struct who){SIDE_PARTNER, named} : who_called(ledger, event->domain);
         if (called.side == SIDE_PARTNER)
             return called;
     }

@@ -33,6 +33,7 @@ enum conf_families { /* which addresses are probed */
     FAMILIES_BOTH,
 };
 
+#define CONF_VANTAGE_MAX 32 /* octets */
 #define CONF_NAME_MAX 32 /* octets of a partner's name: it must fit into a notification */
 #define CONF_PARTNER_RESOLVERS 4
 #define CONF_EXPECTED_MAX 16
@@ -114,6 +115,7 @@ struct conf_agent {
     uint32_t reconnect;         /* seconds between attempts and between pings, 1 to 60 */
     const char *listen;         /* standalone: "udp:127.0.0.1:16161", several separated by commas */
     const char *access_file;    /* standalone: Net-SNMP style: rocommunity, createUser, rouser, trap2sink, ... */
+    const char *vantage;        /* where this agent looks from, for people: a site, a network; "" not told */
     const char *state_dir;      /* the SNMPv3 engine; must be writable */
     uint32_t notifications_per_minute; /* bucket rate; 0 no limit */
     uint32_t notifications_burst;
@@ -287,15 +289,16 @@ void conf_errors_clear(struct conf_errors *errors);
 
 /*
  * conf_partner_at(conf, domain, address): who a line of a log is about: the partner with that domain or a domain above
- * it, the longest first, of several with it the one that has the address; else the one with a configured address or
- * network that holds `address` (NULL or ADDRESS_UNKNOWN: not known), the longest prefix first; of equals the first in
- * the file; -1 when nobody. `domain` (NULL
+ * it, the longest first, else the one with a configured address or network that holds `address` (NULL or
+ * ADDRESS_UNKNOWN: not known), the longest prefix first; of equals the first in the file; -1 when nobody. `domain` (NULL
  * or "": not known) may be any text. Disabled partners count too. Any thread; O(log n) of all networks.
  * conf_is_own(conf, address): whether it lies in one of the edge's own networks.
  * network_holds(network, address): false for ADDRESS_UNKNOWN. For all of them an IPv4-mapped IPv6 address (RFC 4291,
  * 2.5.5.2) is the IPv4 address in it.
  */
 long conf_partner_at(const struct conf *conf, const char *domain, const struct address *address);
+/* conf_partner_next(conf, position): the next partner in the file with the domain of that one; -1: no more. */
+long conf_partner_next(const struct conf *conf, long position);
 bool conf_is_own(const struct conf *conf, const struct address *address);
 bool network_holds(const struct conf_network *network, const struct address *address);
 

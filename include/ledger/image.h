@@ -52,6 +52,8 @@ typedef void ledger_changed(void *context, enum ledger_row kind, const uint32_t 
 #define LEDGER_STATE_EVERY (10 * CLOCK_SECOND)
 void ledger_changes_take(struct ledger *ledger, void *context, ledger_changed *changed);
 bool ledger_changes_any(const struct ledger *ledger);
+/* ledger_changes_all(ledger): every row counts as changed, for who has to begin anew. */
+void ledger_changes_all(struct ledger *ledger);
 
 /* ledger_row_size(kind): of its struct; 0 for LEDGER_ROW_FIXED. */
 size_t ledger_row_size(enum ledger_row kind);

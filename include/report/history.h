@@ -38,7 +38,9 @@ enum history_opened {
     HISTORY_KEPT = 1, /* an older history goes on */
     HISTORY_NEW,      /* there was none */
     HISTORY_BROKEN,   /* there was one that is damaged, or of a newer schema: set aside under another name, a new one begun */
-    HISTORY_NONE,     /* it can neither be read nor made: the daemon works without, and tries again */
+    HISTORY_NONE,     /* it can neither be read nor made: the daemon works without, and tries again. What is found then
+                         is set aside, because it is not what the daemon began with, and a new one is begun */
+    HISTORY_TAKEN,    /* another process writes it: this one must not run on it; nothing is ever written */
 };
 
 /*
@@ -109,7 +111,8 @@ struct history_reader;
 /* history_reader_open(path, problem, size): NULL with what is wrong and what to do. Reads a consistent state. */
 struct history_reader *history_reader_open(const char *path, char *problem, size_t size);
 void history_reader_close(struct history_reader *reader);
-/* history_reader_refresh(reader): to the state of now; for --watch. */
+/* history_reader_refresh(reader): what is read next is the state of then. Also to be called before a wait, as by --watch:
+ * while a state is held, the daemon's file grows. */
 void history_reader_refresh(struct history_reader *reader);
 /* history_reader_ledger(reader, wall, run): as history_load; the caller frees it. Not bound: partner->conf is NULL, and
  * what the file says of a partner is in history_reader_name. */

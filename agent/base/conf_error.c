@@ -73,6 +73,15 @@ void conf_error_text(const struct conf_error *error, char *out, size_t size)
     text_append(out, size, "%s", error->message);
 }
 
+void conf_error_brief(const struct conf_error *error, char *out, size_t size)
+{
+    struct conf_error brief = *error;
+    char *slash = strrchr(error->file, '/');
+    if (slash)
+        brief.file = slash + 1;
+    conf_error_text(&brief, out, size);
+}
+
 void conf_errors_clear(struct conf_errors *errors)
 {
     for (size_t i = 0; i < errors->count; i++) {

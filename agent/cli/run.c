@@ -119,10 +119,10 @@ static void watch_drops(struct daemon *daemon, int64_t wall, int64_t run)
                     daemon->conf->collectors.queue);
         daemon->status.dropped = dropped;
         daemon->dropped_run = run;
-        ledger_self(daemon->ledger, REASON_MON_TABLE_FULL, true, detail, wall, run);
+        ledger_full(daemon->ledger, LEDGER_FULL_QUEUE, true, detail, wall, run);
     } else if (daemon->dropped_run != CLOCK_NEVER && run - daemon->dropped_run > DROPS_QUIET) {
         daemon->dropped_run = CLOCK_NEVER;
-        ledger_self(daemon->ledger, REASON_MON_TABLE_FULL, false, "", wall, run);
+        ledger_full(daemon->ledger, LEDGER_FULL_QUEUE, false, "", wall, run);
     }
 }
 
@@ -247,7 +247,7 @@ static void reload(struct daemon *daemon)
         text_copy(daemon->status.load_error, sizeof daemon->status.load_error,
                   "a trust profile cannot be used; fedwarden check-config says why");
         if (errors.count)
-            conf_error_text(&errors.errors[0], daemon->status.load_error, sizeof daemon->status.load_error);
+            conf_error_brief(&errors.errors[0], daemon->status.load_error, sizeof daemon->status.load_error);
         ledger_self(daemon->ledger, REASON_MON_CONFIG_INVALID, true, daemon->status.load_error, wall, run);
     }
     conf_errors_clear(&errors);

@@ -325,6 +325,14 @@ struct ledger *ledger_begin(int64_t wall, int64_t run, ledger_report *report, vo
     return ledger;
 }
 
+void ledger_full(struct ledger *ledger, enum ledger_full what, bool is_full, const char *detail, int64_t wall,
+                 int64_t run)
+{
+    ledger->full = is_full ? ledger->full | (unsigned)what : ledger->full & ~(unsigned)what;
+    if (is_full || !ledger->full)
+        ledger_self(ledger, REASON_MON_TABLE_FULL, is_full, detail, wall, run);
+}
+
 struct ledger *ledger_new(const struct conf *conf, int64_t wall, int64_t run, ledger_report *report, void *context)
 {
     struct ledger *ledger = ledger_begin(wall, run, report, context);

@@ -296,10 +296,10 @@ void sources_tick(struct ledger *ledger, int64_t wall, int64_t run)
         table->refused_told = table->refused;
         table->refused_run = run;
         if (!raised)
-            ledger_self(ledger, REASON_MON_TABLE_FULL, true, detail, wall, run);
+            ledger_full(ledger, LEDGER_FULL_SOURCES, true, detail, wall, run);
     } else if (table->refused_run != CLOCK_NEVER && run - table->refused_run > SOURCE_FULL_QUIET) {
         table->refused_run = CLOCK_NEVER;
-        ledger_self(ledger, REASON_MON_TABLE_FULL, false, "", wall, run);
+        ledger_full(ledger, LEDGER_FULL_SOURCES, false, "", wall, run);
     }
 }
 

@@ -285,6 +285,8 @@ void conf_free(struct conf *conf);
 
 /* conf_error_text(error, out, size): "fedwarden.conf:41: partners[3].trust: no trust profile ..." */
 void conf_error_text(const struct conf_error *error, char *out, size_t size);
+/* conf_error_brief(error, out, size): without the folder, for where there is little room. */
+void conf_error_brief(const struct conf_error *error, char *out, size_t size);
 void conf_errors_clear(struct conf_errors *errors);
 
 /*

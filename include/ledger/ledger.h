@@ -52,6 +52,7 @@ struct ledger_cell {
     int64_t edge_run;          /* when the edge last saw this event of the partner; 0 never */
     uint32_t held_in_walk;     /* failures of the walk that is being told that say nothing of the partner: see storm */
     uint32_t source;           /* of a row of fedwSourceTable: its index; 0 of a partner or of the monitor itself */
+    bool unconfirmed; /* of the monitor itself: an older process told it, and nobody has since */
     struct ledger_alarm *alarm; /* NULL: none is active */
     struct ledger_mark mark;    /* that of a row of fedwSourceTable too */
 };
@@ -232,6 +233,7 @@ struct ledger {
     int64_t alarms_changed_run; /* of the last transition; 0 never */
     int64_t alarms_changed_wall;
 
+    unsigned full;          /* what is: enum ledger_full */
     uint64_t edge_failures; /* failures that OBSERVATION_EVENT told, with their counts */
     struct source_table *sources; /* see source.h */
     struct ledger_storm storm;
@@ -289,6 +291,14 @@ void ledger_tick(struct ledger *ledger, int64_t wall, int64_t run);
  * and raises one alarm per reason, at once; not failing clears it.
  */
 void ledger_self(struct ledger *ledger, enum reason reason, bool failing, const char *detail, int64_t wall, int64_t run);
+
+/*
+ * ledger_full(ledger, what, is_full, detail, wall, run): ledger_self with monTableFull, which lasts as long as any of
+ * these is full.
+ */
+enum ledger_full { LEDGER_FULL_QUEUE = 1, LEDGER_FULL_SOURCES = 2 };
+void ledger_full(struct ledger *ledger, enum ledger_full what, bool is_full, const char *detail, int64_t wall,
+                 int64_t run);
 
 /* ledger_threshold(ledger, partner, event): the one in force; `partner` may be NULL. */
 const struct conf_threshold *ledger_threshold(const struct ledger *ledger, const struct ledger_partner *partner,

@@ -278,4 +278,4 @@ def test_monitor_itself(scene):
         scene.fedwarden.reload(good)
     with scene.raises_and_clears("monitorSelf", "monConfigInvalid", repair=mend) as alarm:
         scene.fedwarden.reload(good.replace('preset = "prosody"', 'preset = "prosodie"'))
-    assert re.search(r"fedwarden\.conf:\d+: feeds\[1\]\.preset: ", alarm["Detail"])
+    assert re.match(r"fedwarden\.conf:\d+: feeds\[1\]\.preset: .*prosodie", alarm["Detail"]), "the folder takes no room"

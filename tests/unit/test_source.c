@@ -327,6 +327,23 @@ Test(source, a_million_spoofed_addresses)
     close_ledger();
 }
 
+Test(source, monitor_has_a_full_table_as_long_as_one_is)
+{
+    open_ledger(16);
+    size_t before = f->count;
+    ledger_full(f->ledger, LEDGER_FULL_QUEUE, true, "queue", f->wall, f->run);
+    ledger_full(f->ledger, LEDGER_FULL_SOURCES, true, "sources", f->wall, f->run);
+    cr_assert_eq(f->count, before + 1);
+    cr_assert_eq(f->transitions[before].kind, TRANSITION_RAISED);
+    ledger_full(f->ledger, LEDGER_FULL_SOURCES, false, "", f->wall, f->run);
+    ledger_full(f->ledger, LEDGER_FULL_SOURCES, false, "", f->wall, f->run);
+    cr_assert_eq(f->count, before + 1, "the queue is full still");
+    ledger_full(f->ledger, LEDGER_FULL_QUEUE, false, "", f->wall, f->run);
+    cr_assert_eq(f->count, before + 2);
+    cr_assert_eq(f->transitions[before + 1].kind, TRANSITION_CLEARED);
+    close_ledger();
+}
+
 Test(source, indexes_rise)
 {
     open_ledger(16);

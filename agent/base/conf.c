@@ -94,6 +94,7 @@ static const struct conf_row agent_rows[] = {
     NUMBER(conf_agent, reconnect, 1, 60, 2),
     {"listen", conf_read_text, MEMBER(conf_agent, listen), 1, 1000, 0, "udp:127.0.0.1:16161", NULL, false},
     {"access_file", conf_read_file, MEMBER(conf_agent, access_file), 0, 1000, 0, "", NULL, false},
+    {"vantage", conf_read_text, MEMBER(conf_agent, vantage), 0, CONF_VANTAGE_MAX, 0, "", NULL, false},
     {"state_dir", conf_read_path, MEMBER(conf_agent, state_dir), 1, 1000, 0, LOCALSTATEDIR "/lib/fedwarden", NULL,
      false},
     NUMBER(conf_agent, notifications_per_minute, 0, 1000000, 600),

@@ -37,6 +37,7 @@ enum {
     SOURCES_REFUSED,
     FAILURES_HELD,
     SEQUENCE = MIB_AGENT_SEQUENCE,
+    VANTAGE = MIB_AGENT_VANTAGE,
 };
 
 static void agent_value(const struct moment *moment, const struct index_entry *row, uint32_t column,
@@ -96,6 +97,8 @@ static void agent_value(const struct moment *moment, const struct index_entry *r
         return value_counter(value, ledger->storm.held);
     case SEQUENCE:
         return value_unsigned(value, (uint32_t)ledger->sequence);
+    case VANTAGE:
+        return value_foreign(value, ledger->conf->agent.vantage);
     }
 }
 
@@ -103,8 +106,8 @@ const struct table mib_agent_table = {
     .name = "fedwAgent",
     .branch = MIB_AGENT,
     .scalars = true,
-    .last = SEQUENCE,
-    .columns = TABLE_COLUMNS(AGENT_VERSION, SEQUENCE),
+    .last = VANTAGE,
+    .columns = TABLE_COLUMNS(AGENT_VERSION, VANTAGE),
     .rows = one_row,
     .value = agent_value,
 };

@@ -42,6 +42,7 @@ enum {
     EDGE_LAST_TIME,
     EDGE_LAST_AGE,
     TEXT,
+    RESOLUTION,
 };
 
 static void partner_conf_value(const struct conf_partner *conf, uint32_t column, struct value *value)
@@ -112,6 +113,8 @@ static void partner_value(const struct moment *moment, const struct index_entry 
         return value_integer(value, partner->reason);
     case ACTOR:
         return value_integer(value, reason_info(partner->reason)->actor);
+    case RESOLUTION:
+        return value_text(value, reason_info(partner->reason)->resolution);
     case SINCE_TIME:
         return value_date(value, partner->since_wall);
     case SINCE_AGE:
@@ -150,8 +153,8 @@ static void partner_value(const struct moment *moment, const struct index_entry 
 const struct table mib_partner_table = {
     .name = "fedwPartnerTable",
     .branch = MIB_PARTNER,
-    .last = TEXT,
-    .columns = TABLE_COLUMNS(NAME, TEXT),
+    .last = RESOLUTION,
+    .columns = TABLE_COLUMNS(NAME, RESOLUTION),
     .rows = partner_rows,
     .value = partner_value,
 };

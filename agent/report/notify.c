@@ -56,6 +56,7 @@ static int64_t token_interval; /* microseconds for one; 0: no limit */
 static int64_t bucket_full;    /* run time at which the bucket is full again; one token is one interval before that */
 static int64_t bucket_room;    /* how far bucket_full may lie ahead */
 static uint32_t kept;
+static char vantage[CONF_VANTAGE_MAX + 1];
 static bool nobody; /* there is no SNMP at all */
 static bool resend;
 static bool hold;
@@ -168,6 +169,7 @@ void notify_open(const struct conf_agent *agent)
     kept = agent->notifications_kept ? agent->notifications_kept : 1;
     nobody = agent->mode == AGENT_NONE;
     resend = agent->resend_alarms;
+    text_copy(vantage, sizeof vantage, agent->vantage);
     hold_to_limit();
 }
 
@@ -324,20 +326,20 @@ static void add_object(netsnmp_variable_list **last, const struct ledger_alarm *
     }
 }
 
-static void add_sequence(netsnmp_variable_list **last, uint64_t sequence)
+/* A scalar of fedwAgent. */
+static void add_scalar(netsnmp_variable_list **last, uint32_t column, u_char type, const void *data, size_t octets)
 {
     oid name[32];
     size_t length = 0;
     for (; length < mib_root_length; length++)
         name[length] = mib_root[length];
-    const oid rest[] = {MIB_OBJECTS, MIB_AGENT, MIB_AGENT_SEQUENCE, 0};
+    const oid rest[] = {MIB_OBJECTS, MIB_AGENT, column, 0};
     for (size_t i = 0; i < sizeof rest / sizeof rest[0]; i++)
         name[length++] = rest[i];
-    u_long number = (uint32_t)sequence;
-    snmp_varlist_add_variable(last, name, length, ASN_GAUGE, &number, sizeof number);
+    snmp_varlist_add_variable(last, name, length, type, data, octets);
 }
 
-/* snmpTrapOID.0 and the 17 objects; sysUpTime.0 is put before them by the master. */
+/* snmpTrapOID.0 and the 18 objects; sysUpTime.0 is put before them by the master. */
 static netsnmp_variable_list *make_variables(const struct transition *transition)
 {
     static const oid trap_oid[] = {1, 3, 6, 1, 6, 3, 1, 1, 4, 1, 0};
@@ -353,7 +355,9 @@ static netsnmp_variable_list *make_variables(const struct transition *transition
                               length * sizeof notification[0]);
     for (uint32_t column = MIB_ALARM_ID; column <= MIB_ALARM_RESOLUTION; column++)
         add_object(&variables, &transition->alarm, column);
-    add_sequence(&variables, transition->sequence);
+    u_long sequence = (uint32_t)transition->sequence;
+    add_scalar(&variables, MIB_AGENT_SEQUENCE, ASN_GAUGE, &sequence, sizeof sequence);
+    add_scalar(&variables, MIB_AGENT_VANTAGE, ASN_OCTET_STR, vantage, strlen(vantage));
     return variables;
 }
 

@@ -26,8 +26,11 @@ enum mib_branch {
 
 /* fedwNotificationSequence */
 #define MIB_AGENT_SEQUENCE 25
+/* fedwAgentVantage */
+#define MIB_AGENT_VANTAGE 26
 
-/* Columns 2 to 17 of fedwAlarmTable are what a notification carries, in this order, and then its sequence. */
+/* Columns 2 to 17 of fedwAlarmTable are what a notification carries, in this order, and then its sequence
+   and the agent's vantage. */
 enum mib_alarm_column {
     MIB_ALARM_ID = 2,
     MIB_ALARM_STATE,

@@ -74,7 +74,7 @@ def test_notifications_come_in_pairs_with_the_same_objects():
     assert {name: number for name, (number, _) in notifications.items()} == dict(names)
     for _, carried in notifications.values():
         assert [objects[name][0] for name in carried] == [
-            *(f"{ROOT}.1.11.1.{column}" for column in range(2, 18)), f"{ROOT}.1.1.25"]
+            *(f"{ROOT}.1.11.1.{column}" for column in range(2, 18)), f"{ROOT}.1.1.25", f"{ROOT}.1.1.26"]
 
 
 def test_comments_for_snmptt():

@@ -88,8 +88,8 @@ def test_bulk_goes_on_behind_the_module(agent, tree):
 
 
 @pytest.mark.parametrize("name, answer", [
-    ("1.1.26.0", "No Such Object"), ("1.1.0.0", "No Such Object"), ("1.9.1.1.1", "No Such Object"),
-    ("1.4.1.1.7", "No Such Object"), ("1.4.1.31.7", "No Such Object"), ("1.9.1.2.9", "No Such Instance"),
+    ("1.1.27.0", "No Such Object"), ("1.1.0.0", "No Such Object"), ("1.9.1.1.1", "No Such Object"),
+    ("1.4.1.1.7", "No Such Object"), ("1.4.1.32.7", "No Such Object"), ("1.9.1.2.9", "No Such Instance"),
     ("1.4.2.2.7", "No Such Object"),
     ("1.4.1.2", "No Such Instance"), ("1.4.1.2.9", "No Such Instance"), ("1.4.1.2.7.0", "No Such Instance"),
     ("1.4.1.2.4294967295", "No Such Instance"), ("1.1.1.1", "No Such Instance"), ("1.1.1", "No Such Instance"),

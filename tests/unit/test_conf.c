@@ -123,7 +123,7 @@ static const struct {
     {"lgo_level = \"info\";", "f.conf:1: lgo_level: there is no such setting. Did you mean \"log_level\"?"},
     {"agent: { zzzzzz = 1; };",
      "f.conf:1: agent.zzzzzz: there is no such setting (have: mode, agentx_socket, reconnect, listen, access_file, "
-     "state_dir, notifications_per_minute, notifications_burst, notifications_kept, resend_alarms)"},
+     "vantage, state_dir, notifications_per_minute, notifications_burst, notifications_kept, resend_alarms)"},
     {"collectors: { budgets: { conect = 1; }; };",
      "f.conf:1: collectors.budgets.conect: there is no such setting. Did you mean \"connect\"?"},
     {"defaults: { enable = true; };",

@@ -146,7 +146,8 @@ static void take_groups(struct rule_reader *reader, const struct rule_pattern *p
         if (group >= pairs || offsets[2 * group] == PCRE2_UNSET || offsets[2 * group] > offsets[2 * group + 1])
             continue;
         enum preset_field field = pattern->groups[i].field;
-        values->of[field] = (struct rule_value){text + offsets[2 * group], offsets[2 * group + 1] - offsets[2 * group]};
+        values->of[field] = (struct rule_value){.text = text + offsets[2 * group],
+                                                .length = offsets[2 * group + 1] - offsets[2 * group]};
         values->by_head[field] = head;
     }
 }
@@ -206,7 +207,7 @@ static bool fits_preset(struct rule_reader *reader, struct line *line, unsigned 
         !value_matches(reader, &reader->set->programs[preset], program, reader->set->presets[preset]->product))
         return false;
     struct rule_value *message = &line->messages[preset];
-    *message = (struct rule_value){line->message, line->message_length};
+    *message = (struct rule_value){.text = line->message, .length = line->message_length};
     line->values_of[preset] = &line->values;
     const struct rule_pattern *inner = &head->inner[preset];
     if (inner->code) {
@@ -262,7 +263,7 @@ static void join(struct rule_values *values, const struct rule_note *record)
 {
     for (int i = FIELD_NONE + 1; i < FIELD_END; i++)
         if (record->values[i] && (!values->of[i].text || values->by_head[i])) {
-            values->of[i] = (struct rule_value){record->values[i], strlen(record->values[i])};
+            values->of[i] = (struct rule_value){.text = record->values[i], .length = strlen(record->values[i])};
             values->by_head[i] = false;
         }
 }
@@ -284,7 +285,7 @@ static bool same_value(const struct rule_value *value, const char *text, enum pr
     struct rule_values one = {0}, other = {0};
     struct address a, b;
     one.of[FIELD_IP] = *value;
-    other.of[FIELD_IP] = (struct rule_value){text, strlen(text)};
+    other.of[FIELD_IP] = (struct rule_value){.text = text, .length = strlen(text)};
     return rule_address(&one, &a) && rule_address(&other, &b) && address_equal(&a, &b);
 }
 
@@ -371,7 +372,7 @@ static bool ends_hold(struct rule_reader *reader, const struct rule *rule, const
     take_groups(reader, &rule->until, text, &values, false);
     if (rule->preset_rule->same.count && !same_value(&values.of[FIELD_IP], address, FIELD_IP))
         return false;
-    struct rule_value message = {text, length};
+    struct rule_value message = {.text = text, .length = length};
     if (rule_event(rule, reader->conf, &values, &message, &reader->hit) && !is_counted(reader, rule, line, &values))
         tell(reader, reader->hold.rule ? reader->hold.first_line : reader->counts.lines, reader->counts.lines);
     return true;
@@ -564,8 +565,8 @@ static void unpack_hold(struct rule_reader *reader, struct unpack *unpack, int64
         unpack->bad = true;
     if (unpack->bad || age > HOLD_RUN)
         return;
-    reader->hold = (struct hold){
-        .rule = &reader->set->rules[rule], .first_line = 1, .octets = octets, .run = run - (int64_t)age};
+    reader->hold =
+        (struct hold){.rule = &reader->set->rules[rule], .first_line = 1, .octets = octets, .run = run - (int64_t)age};
     if (has_address && !(reader->hold.address = strdup(address)))
         abort();
 }

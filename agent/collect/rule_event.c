@@ -200,7 +200,8 @@ static void put_domains(struct observation_event *event, const struct conf *conf
     const char *at = !found && to->text ? memrchr(to->text, '@', to->length) : NULL;
     if (at) {
         struct rule_values domain = {0};
-        domain.of[FIELD_TO_DOMAIN] = (struct rule_value){at + 1, to->length - (size_t)(at + 1 - to->text)};
+        domain.of[FIELD_TO_DOMAIN] =
+            (struct rule_value){.text = at + 1, .length = to->length - (size_t)(at + 1 - to->text)};
         put_name(event->target, &domain, FIELD_TO_DOMAIN);
     }
 }

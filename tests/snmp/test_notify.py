@@ -20,11 +20,11 @@ def ids(notifications):
 
 def sequences(notifications):
     """fedwNotificationSequence of each."""
-    return [int(pairs[-1][1].split()[-1]) for pairs in notifications if pairs[-1][0] == f"{ROOT}.1.1.25.0"]
+    return [int(pairs[-2][1].split()[-1]) for pairs in notifications if pairs[-2][0] == f"{ROOT}.1.1.25.0"]
 
 
 @pytest.mark.parametrize("role", ["subagent", "standalone"])
-def test_each_notification_has_its_17_objects(started, tmp_path, role):
+def test_each_notification_has_its_18_objects(started, tmp_path, role):
     trapd = Trapd(tmp_path / "trapd", free_port())
     datagrams = Datagrams()
     serve, _ = started(role, f"trap2sink 127.0.0.1:{trapd.port} public\ntrap2sink 127.0.0.1:{datagrams.port} public\n",
@@ -48,7 +48,7 @@ def test_each_notification_has_its_17_objects(started, tmp_path, role):
             assert pairs[1] == (".1.3.6.1.6.3.1.1.4.1.0", f"OID: {ROOT}.0.{2 * number - raised}")
             assert pairs[2:18] == [(f"{ROOT}.1.11.1.{column}.4000000000", value)
                                    for column, value in enumerate(printed, start=2)]
-            assert len(pairs) == 19
+            assert pairs[19] == (f"{ROOT}.1.1.26.0", 'STRING: "site 1"') and len(pairs) == 20
         assert sequences(trapd.received()) == list(range(1, 21))
         sizes = []
         while len(sizes) < 20:

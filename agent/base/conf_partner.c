@@ -38,6 +38,7 @@ const struct conf_row conf_partner_rows[] = {
     {"sni", conf_read_hostname, MEMBER(sni), 0, NAMES_MAX, 0, "", NULL, false},
     {"expected", conf_read_expected, MEMBER(expected), 0, CONF_EXPECTED_MAX, 0, NULL, NULL, false},
     {"networks", conf_read_networks, MEMBER(networks), 0, NETWORKS_MAX, 0, NULL, NULL, false},
+    {"views", conf_read_views, MEMBER(views), 0, CONF_PARTNER_RESOLVERS, 0, NULL, NULL, false},
     {"thresholds", conf_read_thresholds, MEMBER(thresholds), 0, 0, 0, NULL, NULL, false},
     /* from here on: in `defaults` as well */
     {"protocol", conf_read_word, MEMBER(protocol), 1, 64, PROTOCOL_SIP, NULL, protocol_words, false},
@@ -196,4 +197,8 @@ void conf_partner_complete(struct conf_reader *reader, struct conf_partner *part
             conf_wrong(reader, group, "nothing to probe: protocol \"tls\" needs host or address, and port; or service");
     }
     complete_expected(reader, partner, group);
+    if (partner->view_count == 1)
+        conf_wrong(reader, member(group, "views"), "needs at least two resolvers: their answers are compared");
+    if (partner->view_count > 0 && partner->address.family != ADDRESS_UNKNOWN)
+        conf_wrong(reader, member(group, "views"), "has no effect: a fixed address is not asked of DNS");
 }

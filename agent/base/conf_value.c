@@ -203,12 +203,12 @@ const config_setting_t *conf_texts_element(const config_setting_t *setting, int 
     return config_setting_type(setting) == CONFIG_TYPE_STRING ? setting : config_setting_get_elem(setting, (unsigned)i);
 }
 
-void conf_read_resolvers(struct conf_reader *reader, const struct conf_row *row, const config_setting_t *setting,
-                         void *into)
+/* A list of resolvers by name, into their positions. */
+static size_t read_resolvers(struct conf_reader *reader, const struct conf_row *row, const config_setting_t *setting,
+                             uint32_t *positions)
 {
-    struct conf_partner *partner = into;
     int length = conf_texts_length(reader, setting, (int)row->max);
-    partner->resolver_count = 0;
+    size_t count = 0;
     for (int i = 0; i < length; i++) {
         const char *text;
         const config_setting_t *element = conf_texts_element(setting, i);
@@ -217,8 +217,22 @@ void conf_read_resolvers(struct conf_reader *reader, const struct conf_row *row,
         long found =
             find_reference(reader, element, "resolver", text, reader->resolver_names, reader->conf->resolver_count);
         if (found >= 0)
-            partner->resolvers[partner->resolver_count++] = (uint32_t)found;
+            positions[count++] = (uint32_t)found;
     }
+    return count;
+}
+
+void conf_read_resolvers(struct conf_reader *reader, const struct conf_row *row, const config_setting_t *setting,
+                         void *into)
+{
+    struct conf_partner *partner = into;
+    partner->resolver_count = read_resolvers(reader, row, setting, partner->resolvers);
+}
+
+void conf_read_views(struct conf_reader *reader, const struct conf_row *row, const config_setting_t *setting, void *into)
+{
+    struct conf_partner *partner = into;
+    partner->view_count = read_resolvers(reader, row, setting, partner->views);
 }
 
 /* "host:port", "host" or an address in its one form; NULL when it is none. */

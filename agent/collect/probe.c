@@ -227,6 +227,7 @@ static struct walk *assemble(struct probe *probe)
         walk_add_step(walk, &probe->service_step);
         walk_add_lookup(walk, &probe->service_told);
     }
+    view_add(probe, walk);
     for (size_t i = 0; i < probe->host_count; i++)
         add_host(walk, &probe->hosts[i]);
     walk->wall = clock_wall();

@@ -1,8 +1,8 @@
 /*
  * From a partner to endpoints: the service lookup names hosts and ports, each host's two address lookups run side by
  * side and are one story, and every address and port is an endpoint. What the names themselves do wrong (a target that
- * is an alias or an address, lies outside the domain, differs from what is expected) is judged here, but does not keep
- * the endpoints from being probed.
+ * is an alias or an address, or lies outside the domain) is judged here, but does not keep the endpoints from being
+ * probed.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +13,7 @@
 #include "base/text.h"
 #include "collect/probe_parts.h"
 
-static void told_init(struct observation_probe *told, enum probe_kind kind, const struct conf_partner *partner)
+void lookup_told_init(struct observation_probe *told, enum probe_kind kind, const struct conf_partner *partner)
 {
     memset(told, 0, sizeof *told);
     told->kind = kind;
@@ -26,8 +26,7 @@ static void told_init(struct observation_probe *told, enum probe_kind kind, cons
     told->not_after = CLOCK_NEVER;
 }
 
-/* What is told is what is shown. */
-static void tell_lookup(struct observation_probe *told, const struct walk_step *step)
+void lookup_tell(struct observation_probe *told, const struct walk_step *step)
 {
     memcpy(told->target, step->target, sizeof told->target);
     told->reason = step->reason;
@@ -38,111 +37,6 @@ static void tell_lookup(struct observation_probe *told, const struct walk_step *
     told->ede = step->ede;
     told->ttl = step->ttl;
     memcpy(told->detail, step->detail, sizeof told->detail);
-}
-
-static void worsen(struct walk_step *step, enum reason reason, const char *detail)
-{
-    if (reason_worse(step->reason, reason) == step->reason && step->reason != REASON_NONE)
-        return;
-    step->reason = reason;
-    step->state = STEP_FAILED;
-    text_copy(step->detail, sizeof step->detail, detail);
-}
-
-/* ---- expected records ---- */
-
-/* Splits "host:port", "host" and "[2001:db8::1]:port" of the setting `expected`; port 0 when there is none. */
-static void split_expected(const char *text, char *host, size_t size, uint16_t *port)
-{
-    const char *colon = strrchr(text, ':');
-    bool literal = strchr(text, ':') != colon && *text != '[';
-    *port = 0;
-    text_copy(host, size, text);
-    if (!colon || literal || colon[1] == ']')
-        return;
-    *port = (uint16_t)strtoul(colon + 1, NULL, 10);
-    size_t length = (size_t)(colon - text);
-    if (length < size)
-        host[length] = '\0';
-    size_t used = strlen(host);
-    if (*host == '[' && used > 2 && host[used - 1] == ']') {
-        memmove(host, host + 1, used - 2);
-        host[used - 2] = '\0';
-    }
-}
-
-static bool expected_is_address(const char *text, struct address *address)
-{
-    char host[OBSERVATION_NAME];
-    uint16_t port;
-    split_expected(text, host, sizeof host, &port);
-    return address_parse(host, address);
-}
-
-static bool target_is_expected(const char *text, const struct dns_target *target)
-{
-    char host[OBSERVATION_NAME];
-    uint16_t port;
-    split_expected(text, host, sizeof host, &port);
-    return strcasecmp(host, target->host) == 0 && (port == 0 || target->port == 0 || port == target->port);
-}
-
-static void compare_targets(struct probe *probe, const struct dns_answer *answer)
-{
-    const struct conf_partner *partner = probe->partner;
-    bool found[CONF_EXPECTED_MAX] = {false}, any = false;
-    char detail[OBSERVATION_DETAIL];
-    struct address address;
-    for (size_t k = 0; k < partner->expected_count; k++)
-        any = any || !expected_is_address(partner->expected[k], &address);
-    if (!any)
-        return;
-    for (size_t i = 0; i < answer->target_count; i++) {
-        bool known = false;
-        for (size_t k = 0; k < partner->expected_count; k++)
-            if (target_is_expected(partner->expected[k], &answer->targets[i]))
-                known = found[k] = true;
-        if (known)
-            continue;
-        text_format(detail, sizeof detail, "target %s", answer->targets[i].host);
-        if (answer->targets[i].port)
-            text_append(detail, sizeof detail, ":%u", answer->targets[i].port);
-        text_append(detail, sizeof detail, " is not among those that are expected");
-        worsen(&probe->service_step, REASON_DNS_UNEXPECTED_ANSWER, detail);
-    }
-    for (size_t k = 0; k < partner->expected_count; k++) {
-        if (found[k] || expected_is_address(partner->expected[k], &address))
-            continue;
-        text_format(detail, sizeof detail, "expected target %s is missing", partner->expected[k]);
-        worsen(&probe->service_step, REASON_DNS_UNEXPECTED_ANSWER, detail);
-    }
-}
-
-static bool address_is_expected(const struct conf_partner *partner, const struct address *address, bool *any)
-{
-    struct address expected;
-    *any = false;
-    for (size_t k = 0; k < partner->expected_count; k++) {
-        if (!expected_is_address(partner->expected[k], &expected))
-            continue;
-        *any = true;
-        if (address_equal(&expected, address))
-            return true;
-    }
-    return false;
-}
-
-static void compare_addresses(struct host *host, const struct address *addresses, size_t count)
-{
-    char text[ADDRESS_TEXT_SIZE], detail[OBSERVATION_DETAIL];
-    for (size_t i = 0; i < count; i++) {
-        bool any;
-        if (address_is_expected(host->probe->partner, &addresses[i], &any) || !any)
-            continue;
-        text_format(detail, sizeof detail, "address %s of %s is not among those that are expected",
-                    address_text(&addresses[i], text), host->name);
-        worsen(&host->step, REASON_DNS_UNEXPECTED_ANSWER, detail);
-    }
 }
 
 /* ---- addresses ---- */
@@ -213,8 +107,7 @@ static bool worth_asking_again(struct host *host, const struct dns_answer *a, co
            choose_addresses(host, aaaa->addresses, aaaa->address_count, chosen) == 0;
 }
 
-/* Neither family has an address: the answer that says more than "no data" is the reason. */
-static const struct dns_answer *more_telling(const struct dns_answer *a, const struct dns_answer *aaaa)
+const struct dns_answer *lookup_more_telling(const struct dns_answer *a, const struct dns_answer *aaaa)
 {
     if (a->reason == REASON_DNS_NO_DATA)
         return aaaa;
@@ -238,13 +131,13 @@ static void judge_no_address(struct host *host, const struct dns_answer *telling
     char detail[OBSERVATION_DETAIL];
     if (host->of_service && telling->reason == REASON_DNS_NO_DATA) {
         text_format(detail, sizeof detail, "target %s has neither an A nor an AAAA record", host->name);
-        worsen(&host->step, REASON_DNS_SRV_BAD_TARGET, detail);
+        step_worsen(&host->step, REASON_DNS_SRV_BAD_TARGET, detail);
         return;
     }
     text_copy(detail, sizeof detail, telling->detail);
     if (!*detail)
         text_format(detail, sizeof detail, "neither A nor AAAA of %s: %s", host->name, reason_name(telling->reason));
-    worsen(&host->step, telling->reason, detail);
+    step_worsen(&host->step, telling->reason, detail);
 }
 
 static void judge_addresses(struct host *host, const struct dns_answer *a, const struct dns_answer *aaaa)
@@ -257,7 +150,7 @@ static void judge_addresses(struct host *host, const struct dns_answer *a, const
     memcpy(all + count, aaaa->addresses, aaaa->address_count * sizeof all[0]);
     count += aaaa->address_count;
     if (count == 0) {
-        judge_no_address(host, more_telling(a, aaaa));
+        judge_no_address(host, lookup_more_telling(a, aaaa));
         return;
     }
     describe_addresses(&host->step, all, count, a->address_total + aaaa->address_total);
@@ -272,18 +165,18 @@ static void judge_addresses(struct host *host, const struct dns_answer *a, const
     if (host->of_service && *canonical) {
         text_format(detail, sizeof detail, "target %s is an alias of %s, which RFC 2782 and RFC 2181 forbid",
                     host->name, canonical);
-        worsen(&host->step, REASON_DNS_SRV_BAD_TARGET, detail);
+        step_worsen(&host->step, REASON_DNS_SRV_BAD_TARGET, detail);
     }
-    compare_addresses(host, all, count);
+    expected_addresses(host->probe->partner, host->name, all, count, &host->step);
     size_t kept = choose_addresses(host, all, count, chosen);
     if (kept == 0) {
         text_format(detail, sizeof detail, "%s has only %s addresses and this host probes none of those", host->name,
                     all[0].family == ADDRESS_IPV6 ? "IPv6" : "IPv4");
-        worsen(&host->step, REASON_NO_USABLE_ADDRESS, detail);
+        step_worsen(&host->step, REASON_NO_USABLE_ADDRESS, detail);
     }
     if (host->probe->over && kept > 0) {
         text_format(detail, sizeof detail, "the look-ups of %s used up the time of the whole walk", host->name);
-        worsen(&host->step, REASON_DNS_TIMEOUT, detail);
+        step_worsen(&host->step, REASON_DNS_TIMEOUT, detail);
         return;
     }
     size_t left_out = host->probe->endpoints_left_out;
@@ -307,7 +200,7 @@ static void end_host(struct host *host)
     struct dns_answer *a = host->queries[0].answer, *aaaa = host->queries[1].answer;
     const struct dns_answer *shown = a->address_count || !aaaa->address_count ? a : aaaa;
     if (a->address_count == 0 && aaaa->address_count == 0)
-        shown = more_telling(a, aaaa);
+        shown = lookup_more_telling(a, aaaa);
     struct walk_step *step = &host->step;
     step_init(step, STAGE_ADDRESS, STEP_OK);
     text_copy(step->target, sizeof step->target, host->name);
@@ -317,7 +210,7 @@ static void end_host(struct host *host)
     step->ttl = a->address_count && aaaa->address_count && aaaa->ttl < a->ttl ? aaaa->ttl : shown->ttl;
     step->duration = a->duration > aaaa->duration ? a->duration : aaaa->duration;
     judge_addresses(host, a, aaaa);
-    tell_lookup(&host->told, step);
+    lookup_tell(&host->told, step);
     host->ended = true;
     free(a);
     free(aaaa);
@@ -351,7 +244,7 @@ static void address_answered(void *context, const struct dns_answer *answer)
     ask_addresses(host);
 }
 
-static void timeout_answer(struct dns_answer *answer, const char *name, enum dns_type type, const struct probe *probe)
+void lookup_timeout_answer(struct dns_answer *answer, const char *name, enum dns_type type, const struct probe *probe)
 {
     memset(answer, 0, sizeof *answer);
     answer->type = type;
@@ -387,7 +280,7 @@ static void ask_addresses(struct host *host)
 
 static void start_host(struct host *host)
 {
-    told_init(&host->told, PROBE_ADDRESS, host->probe->partner);
+    lookup_told_init(&host->told, PROBE_ADDRESS, host->probe->partner);
     piece_begin(host->probe);
     ask_addresses(host);
 }
@@ -478,23 +371,23 @@ static void take_targets(struct probe *probe, const struct dns_answer *answer)
         const struct dns_target *target = &answer->targets[i];
         if (address_parse(target->host, &literal)) {
             text_format(detail, sizeof detail, "target %s is an address, not a host name", target->host);
-            worsen(step, REASON_DNS_SRV_BAD_TARGET, detail);
+            step_worsen(step, REASON_DNS_SRV_BAD_TARGET, detail);
             continue;
         }
         uint16_t port = target->port ? target->port : probe->partner->port;
         if (!*target->host || port == 0) {
             text_format(detail, sizeof detail, "target \"%s.\" with port %u names no endpoint", target->host, port);
-            worsen(step, REASON_DNS_SRV_BAD_TARGET, detail);
+            step_worsen(step, REASON_DNS_SRV_BAD_TARGET, detail);
             continue;
         }
         if (!target_allowed(probe->partner, target->host)) {
             text_format(detail, sizeof detail, "target %s lies outside %s and the allowed targets", target->host,
                         probe->partner->domain);
-            worsen(step, REASON_DNS_SRV_FOREIGN_TARGET, detail);
+            step_worsen(step, REASON_DNS_SRV_FOREIGN_TARGET, detail);
         }
         add_host(probe, target->host, port, true);
     }
-    compare_targets(probe, answer);
+    expected_targets(probe->partner, answer, step);
 }
 
 /* RFC 5321 section 5.1: a domain without MX records is its own mail host. */
@@ -524,9 +417,9 @@ static void service_answered(void *context, const struct dns_answer *answer)
     if (answer->reason == REASON_NONE) {
         take_targets(probe, answer);
     } else if (!implicit_mx(probe, answer)) {
-        worsen(step, answer->reason, answer->detail);
+        step_worsen(step, answer->reason, answer->detail);
     }
-    tell_lookup(&probe->service_told, step);
+    lookup_tell(&probe->service_told, step);
     for (size_t i = 0; i < probe->host_count; i++)
         start_host(&probe->hosts[i]);
     piece_end(probe);
@@ -535,12 +428,13 @@ static void service_answered(void *context, const struct dns_answer *answer)
 void lookup_start(struct probe *probe)
 {
     const struct conf_partner *partner = probe->partner;
+    view_start(probe);
     if (partner->address.family != ADDRESS_UNKNOWN || *partner->host || !*partner->service) {
         start_single(probe);
         return;
     }
     probe->service_asked = true;
-    told_init(&probe->service_told, PROBE_SERVICE, partner);
+    lookup_told_init(&probe->service_told, PROBE_SERVICE, partner);
     piece_begin(probe);
     probe->service = ask(probe, partner->service, partner->protocol == PROTOCOL_SMTP ? DNS_MX : DNS_SRV, true,
                          service_answered, probe);
@@ -550,9 +444,10 @@ void lookup_timeout(struct probe *probe)
 {
     struct dns_answer answer;
     probe->over = true;
+    view_timeout(probe);
     if (probe->service) {
         dns_cancel(probe->service);
-        timeout_answer(&answer, probe->partner->service, DNS_SRV, probe);
+        lookup_timeout_answer(&answer, probe->partner->service, DNS_SRV, probe);
         service_answered(probe, &answer);
     }
     for (size_t i = 0; i < probe->host_count; i++) {
@@ -561,7 +456,7 @@ void lookup_timeout(struct probe *probe)
             if (!host->queries[k].query)
                 continue;
             dns_cancel(host->queries[k].query);
-            timeout_answer(&answer, host->name, k == 0 ? DNS_A : DNS_AAAA, probe);
+            lookup_timeout_answer(&answer, host->name, k == 0 ? DNS_A : DNS_AAAA, probe);
             address_answered(&host->queries[k], &answer);
         }
         for (size_t k = 0; k < host->endpoint_count; k++)
@@ -571,6 +466,7 @@ void lookup_timeout(struct probe *probe)
 
 void lookup_free(struct probe *probe)
 {
+    view_free(probe);
     if (probe->service)
         dns_cancel(probe->service);
     for (size_t i = 0; i < probe->host_count; i++) {

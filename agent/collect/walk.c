@@ -97,6 +97,15 @@ void step_init(struct walk_step *step, enum stage stage, enum step_state state)
     step->alert = -1;
 }
 
+void step_worsen(struct walk_step *step, enum reason reason, const char *detail)
+{
+    if (reason_worse(step->reason, reason) == step->reason && step->reason != REASON_NONE)
+        return;
+    step->reason = reason;
+    step->state = STEP_FAILED;
+    text_copy(step->detail, sizeof step->detail, detail);
+}
+
 void walk_judge(struct walk *walk)
 {
     walk->reason = REASON_NONE;

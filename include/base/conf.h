@@ -85,6 +85,8 @@ struct conf_partner {
     uint32_t trust;          /* position in conf->trusts; the first unless configured */
     size_t resolver_count;   /* 0: all of conf->resolvers, in their order */
     uint32_t resolvers[CONF_PARTNER_RESOLVERS]; /* positions in conf->resolvers */
+    size_t view_count;   /* 0 or at least 2 */
+    uint32_t views[CONF_PARTNER_RESOLVERS]; /* resolvers whose answers are compared: positions in conf->resolvers */
     const char *proxy;   /* URL: http://, socks5://, socks5h://, socks4a:// with host:port; "" none. Holds a secret
                             when it holds credentials: never logged */
     size_t expected_count;

@@ -2,8 +2,8 @@
 #define FEDWARDEN_COLLECT_PROBE_PARTS_H
 
 /*
- * What probe.c, probe_lookup.c and probe_endpoint.c share: a walk under way. It has pieces: the service lookup, each
- * host's address lookup, each endpoint. A piece is begun with piece_begin and ended with piece_end; the walk is over
+ * What the probe*.c files share: a walk under way. It has pieces: the service lookup, each host's address lookup, each
+ * view, each endpoint. A piece is begun with piece_begin and ended with piece_end; the walk is over
  * when no piece is left.
  */
 
@@ -75,6 +75,7 @@ struct probe {
     struct host *hosts;
     size_t endpoint_count; /* of all hosts */
     size_t endpoints_left_out; /* beyond endpoints_per_partner */
+    struct view *views; /* partner->view_count of them */
 };
 
 enum nudge { NUDGE_NONE, NUDGE_WRITE, NUDGE_READ };
@@ -134,6 +135,33 @@ void lookup_start(struct probe *probe);
 void lookup_timeout(struct probe *probe);
 /* lookup_free(probe): cancels and frees hosts and their endpoints. */
 void lookup_free(struct probe *probe);
+
+/* lookup_told_init(told, kind, partner): nothing known. lookup_tell(told, step): what is told is what is shown. */
+void lookup_told_init(struct observation_probe *told, enum probe_kind kind, const struct conf_partner *partner);
+void lookup_tell(struct observation_probe *told, const struct walk_step *step);
+/* lookup_more_telling(a, aaaa): neither has an address: the answer that says more than "no data". */
+const struct dns_answer *lookup_more_telling(const struct dns_answer *a, const struct dns_answer *aaaa);
+/* lookup_timeout_answer(answer, name, type, probe): what stands for an answer when the walk's time is over. */
+void lookup_timeout_answer(struct dns_answer *answer, const char *name, enum dns_type type, const struct probe *probe);
+
+/* ---- probe_expected.c ---- */
+
+/*
+ * expected_targets(partner, answer, step), expected_addresses(partner, name, addresses, count, step): compare what was
+ * found with what is expected and worsen the step by what differs; false when nothing of the kind is expected.
+ */
+bool expected_targets(const struct conf_partner *partner, const struct dns_answer *answer, struct walk_step *step);
+bool expected_addresses(const struct conf_partner *partner, const char *name, const struct address *addresses,
+                        size_t count, struct walk_step *step);
+
+/* ---- probe_view.c ---- */
+
+/* view_start(probe): asks the views of the partner. view_timeout(probe): the walk's time is over. */
+void view_start(struct probe *probe);
+void view_timeout(struct probe *probe);
+/* view_add(probe, walk): a step and a lookup for each view. view_free(probe): cancels and frees them. */
+void view_add(struct probe *probe, struct walk *walk);
+void view_free(struct probe *probe);
 
 /* ---- probe_endpoint.c ---- */
 

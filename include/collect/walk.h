@@ -101,6 +101,9 @@ size_t walk_add_endpoint(struct walk *walk, const struct walk_endpoint *endpoint
 /* step_init(step, stage, state): a step with nothing known: no endpoint, no address, no reply, no alert. */
 void step_init(struct walk_step *step, enum stage stage, enum step_state state);
 
+/* step_worsen(step, reason, detail): it failed with `reason`, unless it already has one that is as bad. */
+void step_worsen(struct walk_step *step, enum reason reason, const char *detail);
+
 /* walk_judge(walk): sets reason, stage, endpoint, detail and not_after from its steps and endpoints. */
 void walk_judge(struct walk *walk);
 

@@ -51,6 +51,29 @@ _sipfederationtls._tcp.several SRV 10 10 {good} two
 _xmpp-server._tcp.xmpp SRV 10 10 {xmpp} edge
 mail MX 10 edge
 implicit A 127.0.0.1
+@ MX 10 edge
+split A 127.0.0.1
+inside A 127.0.0.1
+_sipfederationtls._tcp.unlike SRV 10 10 {good} edge
+_sipfederationtls._tcp.split SRV 10 10 {good} split
+_sipfederationtls._tcp.inside SRV 10 10 {good} inside
+_sipfederationtls._tcp.private SRV 10 10 {good} edge
+"""
+# The same zone as the world outside sees it.
+OUTSIDE = """$ORIGIN lab.test.
+$TTL 300
+@ SOA ns hostmaster 1 3600 600 86400 5
+@ NS ns
+ns A 127.0.0.1
+edge A 127.0.0.1
+mail MX 10 edge
+implicit MX 10 edge
+split A 192.0.2.1
+split A 192.0.2.2
+_sipfederationtls._tcp.good SRV 10 10 {good} edge
+_sipfederationtls._tcp.unlike SRV 10 20 {good} edge
+_sipfederationtls._tcp.split SRV 10 10 {good} split
+_sipfederationtls._tcp.inside SRV 10 10 {good} inside
 """
 
 
@@ -231,7 +254,8 @@ class World:
 
         def write(name, leaf, chain=(sub,)):
             return pki.write(self.folder, name, leaf, chain)
-        sip_names = ["URI:sip:" + name + ".lab.test" for name in ("good", "aliased", "hosted", "mixed", "several")]
+        sip_names = ["URI:sip:" + name + ".lab.test" for name in
+                     ("good", "aliased", "hosted", "mixed", "several", "unlike", "split", "inside", "private")]
         self.files = {
             "good": write("good", pki.leaf(sub, names + sip_names + ["DNS:edge.lab.test"])),
             "untrusted": write("untrusted", pki.leaf(stranger, names), (stranger,)),
@@ -360,14 +384,30 @@ class World:
         self.add("implicit-mx", protocol="smtp", domain="implicit.lab.test", host="", port=self.mail.port)
 
     def make_dns(self):
-        self.dns, silent, liar, hollow = (lab.free_port() for _ in range(4))
+        self.dns, silent, liar, hollow, outside = (lab.free_port() for _ in range(5))
         zone = ZONE.format(good=self.peers["good"], closed=self.closed, xmpp=self.xmpp)
         self.stack.enter_context(lab_dns.knot(str(self.folder / "knot"), self.dns, {
             "lab.test": zone, "broken.test": "$ORIGIN broken.test.\n@ SOA this is no zone\n"}))
+        self.stack.enter_context(lab_dns.knot(str(self.folder / "outside"), outside, {"lab.test": OUTSIDE.format(
+            good=self.peers["good"])}))
         self.stack.enter_context(lab_dns.OddResolver(silent, lambda query, count: []))
         self.stack.enter_context(lab_dns.OddResolver(liar, lambda query, count: [lab_dns.reply_wire(query, 3)]))
         self.stack.enter_context(lab_dns.OddResolver(hollow, lambda query, count: [lab_dns.reply_wire(query)]))
-        self.resolvers = {"knot": self.dns, "silent": silent, "liar": liar, "hollow": hollow, "nowhere": "192.0.2.53"}
+        self.resolvers = {"knot": self.dns, "silent": silent, "liar": liar, "hollow": hollow, "nowhere": "192.0.2.53",
+                          "outside": outside}
+        for name in ("good", "unlike", "split", "inside", "private"):
+            self.add("view-" + name, protocol="sip", domain=name + ".lab.test", host="", views=["knot", "outside"])
+        self.add("view-silent", protocol="sip", domain="good.lab.test", host="", views=["silent", "outside"])
+        self.add("view-meant", protocol="sip", domain="split.lab.test", host="", views=["knot", "outside"],
+                 expected=[f"split.lab.test:{self.peers['good']}", "127.0.0.1", "192.0.2.1", "192.0.2.2"], resolvers=["knot"])
+        self.add("view-mail", protocol="smtp", domain="mail.lab.test", host="", port=self.mail.port,
+                 views=["knot", "outside"])
+        self.add("view-implicit", protocol="smtp", domain="implicit.lab.test", host="", port=self.mail.port,
+                 views=["knot", "outside"])
+        self.partners["view-host"] = (f'    {{ name = "view-host"; domain = "lab.test"; protocol = "tls"; '
+                                      f'host = "split.lab.test"; port = {self.peers["good"]}; resolvers = ( "knot" ); '
+                                      'views = ( "knot", "outside" ); sni = "edge.lab.test"; '
+                                      'verify_name = "edge.lab.test"; }')
         for name in ("good", "nxdomain", "nodata", "denied", "aliased", "hollow", "gone", "hosted", "mixed", "several"):
             self.add("dns-" + name, protocol="sip", domain=name + ".lab.test", host="")
         self.add("dns-servfail", protocol="sip", domain="broken.test", host="")
@@ -484,6 +524,9 @@ FAILURES = [
     ("dns-aliased", "dnsSrvBadTarget", "address"), ("dns-hollow", "dnsSrvBadTarget", "address"),
     ("dns-gone", "dnsNxDomain", "address"), ("dns-foreign", "dnsSrvForeignTarget", "srv"),
     ("dns-unexpected", "dnsUnexpectedAnswer", "srv"), ("dns-moved", "dnsUnexpectedAnswer", "address"),
+    ("view-unlike", "dnsUnexpectedAnswer", "srv"), ("view-split", "dnsUnexpectedAnswer", "srv"),
+    ("view-inside", "dnsSrvBadTarget", "srv"), ("view-private", "dnsNxDomain", "srv"), ("view-silent", "dnsTimeout", "srv"),
+    ("view-implicit", "dnsUnexpectedAnswer", "srv"), ("view-host", "dnsUnexpectedAnswer", "address"),
     ("refused", "tcpRefused", "connect"), ("dropped", "tcpTimeout", "connect"), ("reset", "tcpReset", "tls"),
     ("rejected", "adminProhibited", "connect"), ("no-route", "netUnreachable", "connect"),
     ("proxy-gone", "proxyUnreachable", "connect"), ("proxy-auth", "proxyAuthRequired", "proxy"),
@@ -515,7 +558,8 @@ def test_reason(world, partner, reason, stage):
 
 
 HEALTHY = ["good", "accepted", "web-client", "xmpp", "smtp", "mx", "implicit-mx", "proxy", "socks", "tinyproxy", "dns-good",
-           "dns-allowed", "dns-expected", "dns-hosted", "dns-lied", "dns-hollowed", "sip-pong", "sip-mute"]
+           "dns-allowed", "dns-expected", "dns-hosted", "dns-lied", "dns-hollowed",
+           "view-good", "view-meant", "view-mail", "sip-pong", "sip-mute"]
 
 
 @pytest.mark.parametrize("partner", HEALTHY)
@@ -541,6 +585,24 @@ def test_incomplete_chain(world):
     assert leaf["errors"] == ["tlsIncompleteChain"] and "Lab Issuing CA" in row["detail"]
     assert re.fullmatch(r"[0-9a-f]{64}", leaf["sha256"]) and re.fullmatch(r"[0-9a-f]+", leaf["serial"])
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", leaf["not_after"])
+
+
+def test_views_name_what_each_resolver_answers(world):
+    inside, outside = (f"{HOST}:{world.resolvers[name]}" for name in ("knot", "outside"))
+    port = world.peers["good"]
+    for name, view, resolver, words in (
+            ("good", "knot", inside, "1 target; edge.lab.test 127.0.0.1"),
+            ("good", "outside", outside, "1 target; edge.lab.test 127.0.0.1"),
+            ("unlike", "outside", outside, f'resolver "outside" has 10 20 edge.lab.test:{port} and lacks '
+                                           f'10 10 edge.lab.test:{port}, unlike "knot"'),
+            ("split", "outside", outside, 'split.lab.test is 192.0.2.1, 192.0.2.2 for resolver "outside" but 127.0.0.1 '
+                                          'for "knot"'),
+            ("inside", "outside", outside, "target inside.lab.test has neither an A nor an AAAA record for "
+                                          'resolver "outside"'),
+            ("private", "outside", outside, f"_sipfederationtls._tcp.private.lab.test SRV: NXDOMAIN from {outside}")):
+        row = look(world, "view-" + name)
+        found = [s for s in step(row, "srv") if s["target"] == f"_sipfederationtls._tcp.{name}.lab.test@{view}"]
+        assert [(s["resolver"], s["detail"]) for s in found] == [(resolver, words)], row["steps"]
 
 
 def test_a_resolver_that_denies_alone_is_named(world):

@@ -187,6 +187,12 @@ static const struct {
      "f.conf:2: partners[0].trust: no trust profile \"publc\" (have: public, contoso). Did you mean \"public\"?"},
     {PARTNER("trust = \"public\";"), "f.conf:1: partners[0].trust: no trust profile \"public\" (have: system)"},
     {PARTNER("resolvers = (\"a\");"), "f.conf:1: partners[0].resolvers[0]: no resolver \"a\" (have: none)"},
+    {PARTNER("views = (\"a\");"), "f.conf:1: partners[0].views[0]: no resolver \"a\" (have: none)"},
+    {"resolvers: ( { name = \"r\"; address = \"::1\"; } );\n" PARTNER("views = (\"r\");"),
+     "f.conf:2: partners[0].views: needs at least two resolvers: their answers are compared"},
+    {"resolvers: ( { name = \"r\"; address = \"::1\"; }, { name = \"s\"; address = \"::2\"; } );\n" PARTNER(
+         "address = \"192.0.2.1\"; views = (\"r\", \"s\");"),
+     "f.conf:2: partners[0].views: has no effect: a fixed address is not asked of DNS"},
     {"defaults: { trust = \"x\"; };", "f.conf:1: defaults.trust: no trust profile \"x\" (have: system)"},
     /* files */
     {TRUST("ca_file = \"none.pem\";"), "f.conf:1: trusts[0].ca_file: \"none.pem\" cannot be read: No such file or "
@@ -1071,7 +1077,7 @@ Test(conf, the_shipped_file_holds_every_setting_and_its_default)
     conf = load(text);
     cr_expect_eq(conf->trust_count, 2);
     cr_expect_eq(conf->trusts[1].pin_count, 1);
-    cr_expect_eq(conf->resolver_count, 1);
+    cr_expect_eq(conf->resolver_count, 2);
     cr_expect_eq(conf->partners[0].index, 7);
     cr_expect_eq(conf->partners[0].expected_count, 2);
     cr_expect_eq(conf->partners[0].network_count, 2);

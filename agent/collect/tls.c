@@ -401,6 +401,8 @@ static const char *version_text(int version)
 static void describe_parameters(struct tls_session *session, struct tls_result *result)
 {
     const SSL_CIPHER *cipher = session->ssl ? SSL_get_current_cipher(session->ssl) : NULL;
+    if (!cipher && session->ssl) /* TLS 1.2 before its keys are changed */
+        cipher = SSL_get_pending_cipher(session->ssl);
     if (!session->facts.server_hello || !cipher)
         return;
     text_copy(result->version, sizeof result->version, version_text(SSL_version(session->ssl)));

@@ -16,6 +16,7 @@ import pki
 
 BUILD = pathlib.Path(os.environ.get("FEDWARDEN_BUILD", lab.REPOSITORY))
 HANDSHAKE = BUILD / "tests/system/handshake"
+PROGRAM = BUILD / "fedwarden"
 NAME = "sip.partner.test"
 NAMES = ["DNS:" + NAME, "URI:sip:partner.test"]
 SUITES = [(version, key) for version in ("1.2", "1.3") for key in ("ec", "rsa")]
@@ -627,6 +628,41 @@ def test_stalled_in_mid_handshake(suite):
         result = meet(cut, "--timeout", 400, ca=made.ca)
     expect(result, "tlsHandshakeTimeout")
     assert "mid-handshake" in result["detail"]
+
+
+BROKEN = {
+    "accepts all": """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <openssl/x509.h>
+void X509_STORE_CTX_set_verify_cb(X509_STORE_CTX *store, X509_STORE_CTX_verify_cb told) { (void)store, (void)told; }
+int X509_verify_cert(X509_STORE_CTX *store)
+{
+    ((int (*)(X509_STORE_CTX *))dlsym(RTLD_NEXT, "X509_verify_cert"))(store);
+    X509_STORE_CTX_set_error(store, X509_V_OK);
+    return 1;
+}
+""",
+    "refuses all": "int X509_verify_cert(void *store) { (void)store; return 0; }",
+}
+
+
+@pytest.mark.parametrize("how", ["accepts all", "refuses all"])
+def test_does_not_start_where_verification_is_broken(tmp_path, how):
+    """A library of the system that verifies nothing, or that accepts nothing, makes every verdict worthless."""
+    library, conf = tmp_path / "broken.so", tmp_path / "fedwarden.conf"
+    source = tmp_path / "broken.c"
+    source.write_text(BROKEN[how], encoding="ascii")
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source], check=True, timeout=60)
+    conf.write_text('agent: { mode = "none"; };\npartners: ( { name = "p"; domain = "p.test"; protocol = "tls"; host = '
+                    '"p.test"; address = "127.0.0.1"; port = 9; } );\n', encoding="ascii")
+    sanitizer = os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
+    for words in (["run", "-c", conf], ["check", "-c", conf]):
+        done = subprocess.run([PROGRAM, *words], capture_output=True, text=True, timeout=30, check=False,
+                              env=lab.environment(LD_PRELOAD=str(library), ASAN_OPTIONS=sanitizer))
+        assert done.returncode not in (0, -11), done
+        what = "an untrusted CA over TLS 1.2: none instead" if how == "accepts all" else "a good certificate over TLS 1.2: "
+        assert what in done.stderr, done.stderr
 
 
 def test_self_test():

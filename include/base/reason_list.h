@@ -267,11 +267,11 @@ REASON_ROW(352, TLS_CLIENT_CERT_REQUIRED, tlsClientCertRequired, EVENT_TLS_OUTGO
 REASON_ROW(353, TLS_CLIENT_CERT_REJECTED_CA, tlsClientCertRejectedCa, EVENT_TLS_OUTGOING, SEVERITY_MAJOR, ACTOR_US,
            "The peer does not trust the CA of our certificate.",
            "Send the partner your root/intermediate to install, and check that we send our full chain.",
-           "alert:48")
+           "alert:48 certificate-not-trusted")
 REASON_ROW(354, TLS_CLIENT_CERT_REJECTED, tlsClientCertRejected, EVENT_TLS_OUTGOING, SEVERITY_MAJOR, ACTOR_US,
            "The peer refused our certificate (see alert in detail).",
            "Check expiry, names and usage of our certificate and whether the partner lists our FQDN.",
-           "alert:42 alert:43 alert:44 alert:45 alert:46 alert:49 TlsNegotiationFailure")
+           "alert:42 alert:43 alert:44 alert:45 alert:46 alert:49 TlsNegotiationFailure certificate-host-mismatch")
 REASON_ROW(355, TLS_CLOSED_DURING_HANDSHAKE, tlsClosedDuringHandshake, EVENT_TLS_OUTGOING, SEVERITY_MAJOR, ACTOR_US,
            "The peer hung up during the handshake, most often because it does not accept our certificate or address.",
            "Ask the partner to look for our certificate in its log; verify their trust of our CA and their allow list.",
@@ -303,7 +303,7 @@ REASON_ROW(361, TLS_ALPN_MISMATCH, tlsAlpnMismatch, EVENT_TLS_OUTGOING, SEVERITY
 REASON_ROW(362, TLS_LOCAL_CERTIFICATE_PROBLEM, tlsLocalCertificateProblem, EVENT_TLS_OUTGOING, SEVERITY_CRITICAL, ACTOR_US,
            "Our own certificate or key cannot be loaded or has expired.",
            "Fix path, permissions, key match or renew.",
-           "SEC_E_NO_CREDENTIALS 0x8009030E LocalCertificateNotFound")
+           "SEC_E_NO_CREDENTIALS 0x8009030E LocalCertificateNotFound certificate-expired")
 REASON_ROW(363, TLS_PEER_INTERNAL_ERROR, tlsPeerInternalError, EVENT_TLS_OUTGOING, SEVERITY_MINOR, ACTOR_PARTNER,
            "The peer reports an internal TLS error.",
            "Tell the partner, quote the time.",
@@ -323,7 +323,8 @@ REASON_ROW(366, TLS_KEY_PROOF_FAILED, tlsKeyProofFailed, EVENT_TLS_OUTGOING, SEV
 REASON_ROW(367, TLS_REPORTED, tlsReported, EVENT_TLS_OUTGOING, SEVERITY_MAJOR, ACTOR_US,
            "The partner reports (RFC 8460) that its TLS sessions to our servers fail.",
            "See the result type in detail; mend what we offer and publish: STARTTLS, certificate, TLSA, MTA-STS policy, DNSSEC.",
-           "validation-failure dane-required dnssec-invalid sts-policy-fetch-error sts-policy-invalid sts-webpki-invalid")
+           "validation-failure dane-required dnssec-invalid sts-policy-fetch-error sts-policy-invalid sts-webpki-invalid "
+           "starttls-not-supported tlsa-invalid")
 REASON_ROW(399, TLS_OTHER, tlsOther, EVENT_TLS_OUTGOING, SEVERITY_MAJOR, ACTOR_PARTNER,
            "Other TLS failure; see detail.",
            "See detail.",

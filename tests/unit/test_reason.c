@@ -43,7 +43,7 @@ static const struct {
     {"rcode:3", REASON_DNS_NX_DOMAIN, 1},
     {"EDE:17", REASON_DNS_FILTERED, 1},
     {"1003", REASON_AUTH_UNKNOWN_USER, 2}, /* two failures share this event */
-    {"certificate-expired", REASON_TLS_EXPIRED, 1},
+    {"certificate-expired", REASON_TLS_EXPIRED, 2}, /* theirs, and in a TLS report of others ours */
     {"nosuch", 0, 0},
     {"", 0, 0},
     {"99999999999999999999", 0, 0},

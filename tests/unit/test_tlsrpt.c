@@ -5,6 +5,7 @@
 #include <string.h>
 #include <zlib.h>
 
+#include "base/reason.h"
 #include "collect/tlsrpt.h"
 
 static struct conf_partner partners[] = {
@@ -268,4 +269,26 @@ Test(tlsrpt, more_details_than_rows)
     for (size_t i = 0; i < report.count; i++)
         sum += report.observations[i].event.count;
     cr_expect_eq(sum, 5000);
+}
+
+/* What a report calls a failure is explained as what it means when it is about us, beside what it means of a partner. */
+Test(tlsrpt, result_types_are_explained)
+{
+    static const struct {
+        const char *result;
+        enum reason reason;
+    } rows[] = {{"certificate-expired", REASON_TLS_LOCAL_CERTIFICATE_PROBLEM},
+                {"certificate-host-mismatch", REASON_TLS_CLIENT_CERT_REJECTED},
+                {"certificate-not-trusted", REASON_TLS_CLIENT_CERT_REJECTED_CA},
+                {"starttls-not-supported", REASON_TLS_REPORTED},
+                {"tlsa-invalid", REASON_TLS_REPORTED},
+                {"validation-failure", REASON_TLS_REPORTED}};
+    const struct reason_info *found[8];
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        size_t count = reason_search(rows[i].result, found, 8);
+        bool told = false;
+        for (size_t j = 0; j < count; j++)
+            told |= found[j]->reason == rows[i].reason;
+        cr_expect(told, "%s", rows[i].result);
+    }
 }

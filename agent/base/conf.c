@@ -175,6 +175,8 @@ static const struct conf_row inbox_rows[] = {
 
 static const struct conf_row tlsrpt_rows[] = {
     {"directory", conf_read_drop, MEMBER(conf_tlsrpt, directory), 0, 1000, 0, "", NULL, false},
+    NUMBER(conf_tlsrpt, keep_files, 0, 1000000, 1000),
+    NUMBER(conf_tlsrpt, keep_days, 0, 36500, 90),
 };
 
 /* The number of groups in a list of them; 0 with an error when it is something else. */

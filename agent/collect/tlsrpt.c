@@ -36,6 +36,8 @@
 #define SETTLED   2                    /* seconds after which a file that was found is taken for whole */
 #define NAMES_MAX 10000                /* that wait; the folder is searched again for more */
 #define SAME_MAX  1000                 /* files of one name in a folder of those that were read */
+#define KEEP_SOON  (10 * CLOCK_SECOND) /* after a file was put away until too many and too old ones go */
+#define KEEP_LATER (3600 * CLOCK_SECOND)
 #define PIECE     32                   /* rows before a mark */
 #define OPEN_MAX  32                   /* files that are not stored yet; none is begun then */
 #define VERSION   1                    /* of marks */
@@ -62,7 +64,8 @@ struct tlsrpt {
     struct collector_thread *thread;
     sd_event *loop;
     int stop, stored, folder, telling, done, bad;
-    sd_event_source *stop_source, *stored_source, *watch, *work, *retry_timer, *search_timer;
+    sd_event_source *stop_source, *stored_source, *watch, *work, *retry_timer, *search_timer, *keep_timer;
+    bool keep_soon;
     struct name *names, **names_end;
     size_t name_count;
     struct tlsrpt_report report; /* that is told; of the last one in `open` */
@@ -177,14 +180,25 @@ static uint64_t identity_of(const char *name)
     return hash;
 }
 
+static void keep_after(struct tlsrpt *tlsrpt, int64_t microseconds)
+{
+    if (tlsrpt->keep_soon)
+        return;
+    tlsrpt->keep_soon = microseconds == KEEP_SOON;
+    sd_event_source_set_time_relative(tlsrpt->keep_timer, (uint64_t)microseconds);
+    sd_event_source_set_enabled(tlsrpt->keep_timer, SD_EVENT_ONESHOT);
+}
+
 /* Moves it from "telling" into one of our folders, under another name when there is one of its name. */
 static bool move_file(struct tlsrpt *tlsrpt, const char *name, int folder)
 {
     char other[NAME_MAX + 1];
     text_copy(other, sizeof other, plain_name(name));
     for (int i = 1; i <= SAME_MAX; i++) {
-        if (renameat2(tlsrpt->telling, name, folder, other, RENAME_NOREPLACE) == 0)
+        if (renameat2(tlsrpt->telling, name, folder, other, RENAME_NOREPLACE) == 0) {
+            keep_after(tlsrpt, KEEP_SOON);
             return true;
+        }
         if (errno != EEXIST)
             return false;
         text_format(other, sizeof other, "%d.%.200s", i, plain_name(name));
@@ -412,6 +426,22 @@ static int search_again(sd_event_source *timer, uint64_t now, void *context)
     return 0;
 }
 
+static int keep(sd_event_source *timer, uint64_t now, void *context)
+{
+    struct tlsrpt *tlsrpt = context;
+    const struct conf_tlsrpt *conf = &tlsrpt->conf->tlsrpt;
+    size_t removed = tlsrpt_keep(tlsrpt->done, conf->keep_files, conf->keep_days, clock_wall()) +
+                     tlsrpt_keep(tlsrpt->bad, conf->keep_files, conf->keep_days, clock_wall());
+    (void)timer;
+    (void)now;
+    if (removed)
+        log_info("tlsrpt", "%zu files are gone from %s/done and bad: keep_files is %" PRIu32 ", keep_days %" PRIu32,
+                 removed, conf->directory, conf->keep_files, conf->keep_days);
+    tlsrpt->keep_soon = false;
+    keep_after(tlsrpt, KEEP_LATER);
+    return 0;
+}
+
 static int on_change(sd_event_source *source, const struct inotify_event *event, void *context)
 {
     struct tlsrpt *tlsrpt = context;
@@ -495,7 +525,9 @@ static int prepare_loop(struct tlsrpt *tlsrpt)
         (result = sd_event_add_time(tlsrpt->loop, &tlsrpt->retry_timer, CLOCK_BOOTTIME, 0, 1000, tell_again, tlsrpt)) <
             0 ||
         (result =
-             sd_event_add_time(tlsrpt->loop, &tlsrpt->search_timer, CLOCK_BOOTTIME, 0, 1000, search_again, tlsrpt)) < 0)
+             sd_event_add_time(tlsrpt->loop, &tlsrpt->search_timer, CLOCK_BOOTTIME, 0, 1000, search_again, tlsrpt)) <
+            0 ||
+        (result = sd_event_add_time(tlsrpt->loop, &tlsrpt->keep_timer, CLOCK_BOOTTIME, 0, 1000, keep, tlsrpt)) < 0)
         return result;
     sd_event_source_set_priority(tlsrpt->stop_source, SD_EVENT_PRIORITY_IMPORTANT);
     sd_event_source_set_priority(tlsrpt->work, SD_EVENT_PRIORITY_IDLE);
@@ -553,6 +585,7 @@ void tlsrpt_free(struct tlsrpt *tlsrpt)
         free(name);
     tlsrpt_clear(&tlsrpt->report);
     queue_unwatch_stored(tlsrpt->queue, tlsrpt->stored);
+    sd_event_source_disable_unref(tlsrpt->keep_timer);
     sd_event_source_disable_unref(tlsrpt->search_timer);
     sd_event_source_disable_unref(tlsrpt->retry_timer);
     sd_event_source_disable_unref(tlsrpt->work);

@@ -186,6 +186,7 @@ struct conf_inbox {
 /* Reports of others about TLS to us (collect/tlsrpt.h). */
 struct conf_tlsrpt {
     const char *directory; /* into which reports are dropped; "" off */
+    uint32_t keep_files, keep_days; /* of those that were read, in each of "done" and "bad" */
 };
 
 /* An address and a port of ours. */

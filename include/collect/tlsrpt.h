@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdint.h>
 
 #include "base/conf.h"
 #include "base/observation.h"
@@ -40,6 +41,12 @@ struct tlsrpt_report {
 bool tlsrpt_parse(const void *data, size_t length, const struct conf *conf, struct tlsrpt_report *report, char *error,
                   size_t size);
 void tlsrpt_clear(struct tlsrpt_report *report);
+
+/*
+ * tlsrpt_keep(folder, files_max, days, wall): removes from the folder with that descriptor what came to it more than so
+ * many days ago, and the oldest files beyond files_max; returns how many those were. Other folders in it stay. Any thread.
+ */
+size_t tlsrpt_keep(int folder, uint32_t files_max, uint32_t days, int64_t wall);
 
 struct tlsrpt;
 

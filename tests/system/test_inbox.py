@@ -369,6 +369,8 @@ def test_reports_that_are_dropped(daemon):
     assert {f.name for f in (reports / "done").iterdir()} == {"a.json", "1.a.json"}
     assert [daemon.last(column, 1) for column in ("PartnerName", "Reason", "Actor", "Host")] == [
         "contoso", "tlsLocalCertificateProblem", "us", "mx1.alpha.example"]
+    daemon.reload(daemon.text().replace("tlsrpt = {", "tlsrpt = { keep_files = 1;"))
+    assert lab.wait_until(lambda: [f.name for f in (reports / "done").iterdir()] == ["1.a.json"], FAR), "the newest"
     daemon.stop()
     (reports / "later.json").write_bytes(report(5))
     os.utime(reports / "later.json", (1, 1))

@@ -1,10 +1,14 @@
 /* Reports of others: what becomes of each part, and what is refused. The folder is tested by tests/system. */
 #include <criterion/criterion.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <zlib.h>
 
+#include "base/clock.h"
 #include "base/reason.h"
 #include "collect/tlsrpt.h"
 
@@ -291,4 +295,38 @@ Test(tlsrpt, result_types_are_explained)
             told |= found[j]->reason == rows[i].reason;
         cr_expect(told, "%s", rows[i].result);
     }
+}
+
+/* Files come one after the other; `wall` is then: the kernel gives change times, which nobody can set. */
+Test(tlsrpt, keeps_some_files_for_some_time)
+{
+    char path[] = "/tmp/test_tlsrpt.XXXXXX", name[32];
+    struct stat status;
+    cr_assert(mkdtemp(path));
+    int folder = open(path, O_RDONLY | O_DIRECTORY);
+    cr_assert_geq(folder, 0);
+    cr_assert_eq(mkdirat(folder, "sub", 0700), 0);
+    int64_t came = 0;
+    for (int i = 0; i < 5; i++) {
+        snprintf(name, sizeof name, "%c", "caebd"[i]);
+        do { /* until its time is another than that of the one before */
+            unlinkat(folder, name, 0);
+            close(openat(folder, name, O_CREAT | O_WRONLY, 0600));
+            cr_assert_eq(fstatat(folder, name, &status, 0), 0);
+        } while (status.st_ctim.tv_sec * CLOCK_SECOND + status.st_ctim.tv_nsec / 1000 <= came);
+        came = status.st_ctim.tv_sec * CLOCK_SECOND + status.st_ctim.tv_nsec / 1000;
+    }
+    cr_expect_eq(tlsrpt_keep(folder, 5, 1, came), 0);
+    cr_expect_eq(tlsrpt_keep(folder, 3, 1, came), 2, "the oldest go");
+    cr_expect_neq(faccessat(folder, "c", F_OK, 0), 0);
+    cr_expect_neq(faccessat(folder, "a", F_OK, 0), 0);
+    cr_expect_eq(faccessat(folder, "e", F_OK, 0), 0);
+    cr_expect_eq(tlsrpt_keep(folder, 3, 2, came + 2 * 86400 * CLOCK_SECOND), 2, "too old, but for the last");
+    cr_expect_eq(faccessat(folder, "d", F_OK, 0), 0);
+    cr_expect_eq(tlsrpt_keep(folder, 0, 2, came), 1, "none is wanted");
+    cr_expect_eq(faccessat(folder, "sub", F_OK, 0), 0);
+    cr_expect_eq(tlsrpt_keep(-1, 0, 0, came), 0);
+    unlinkat(folder, "sub", AT_REMOVEDIR);
+    close(folder);
+    cr_expect_eq(rmdir(path), 0);
 }

@@ -211,14 +211,13 @@ static enum history_opened set_aside_and_begin(struct history *history, char *pr
 
 static enum history_opened open_file(struct history *history, char *problem, size_t size)
 {
-    struct history_clock clock;
     switch (history_file_open(&history->file, true, problem, size)) {
     case FILE_OPEN:
         if (load_marks(history) != SQLITE_OK) {
             text_format(problem, size, "%s cannot be read: %s", history->file.path, sqlite3_errmsg(history->file.db));
             return set_aside_and_begin(history, problem, size);
         }
-        return history_load_clock(history->file.db, &clock) ? HISTORY_KEPT : HISTORY_NEW;
+        return HISTORY_KEPT;
     case FILE_MADE:
         return HISTORY_NEW;
     case FILE_DAMAGED:
@@ -226,7 +225,10 @@ static enum history_opened open_file(struct history *history, char *problem, siz
     case FILE_TAKEN:
         return HISTORY_TAKEN;
     default:
-        return HISTORY_NONE;
+        if (history_file_read(&history->file) != FILE_OPEN || load_marks(history) != SQLITE_OK)
+            return HISTORY_NONE;
+        text_append(problem, size, ". It is read, and goes on in memory until it can be written");
+        return HISTORY_KEPT;
     }
 }
 
@@ -389,6 +391,8 @@ static void begin(struct history *history, struct ledger *ledger, int64_t wall, 
     ledger_changes_take(ledger, batch, take_row);
     take_marks(history, batch);
     history->want_whole = false;
+    if (!history->begun && history->file.only_read)
+        history_file_close(&history->file);
     history->begun = history->busy = true;
     history->begun_run = run;
     history_thread_give(history->thread, batch);
@@ -428,7 +432,7 @@ bool history_failing(const struct history *history, char *problem, size_t size)
 {
     if (history->thread && history->begun)
         return history_thread_failing(history->thread, problem, size);
-    bool failing = !history->thread || !history->file.continues;
+    bool failing = !history->thread || !history->file.continues || history->file.only_read;
     text_copy(problem, size, failing ? history->problem : "");
     return failing;
 }

@@ -98,6 +98,7 @@ void history_file_close(struct history_file *file)
     }
     sqlite3_close(file->db);
     file->db = NULL;
+    file->only_read = false;
 }
 
 void history_file_end(struct history_file *file)
@@ -178,29 +179,25 @@ static enum file_state take_lock(struct history_file *file, char *problem, size_
     return FILE_OPEN;
 }
 
-/* Makes the file, so that it has our permissions, or looks at the one that is there. */
+/* Looks at what is there; FILE_MADE: nothing. */
 static enum file_state find_file(const struct history_file *file, char *problem, size_t size)
 {
     struct stat status;
-    int descriptor = open(file->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
-    if (descriptor >= 0) {
-        close(descriptor);
-        return FILE_MADE;
+    if (stat(file->path, &status) < 0) {
+        if (errno == ENOENT)
+            return FILE_MADE;
+        text_format(problem, size, "%s cannot be read: %s", file->path, strerror(errno));
+        return FILE_NONE;
     }
-    if (errno == EEXIST && stat(file->path, &status) == 0) {
-        if (!S_ISREG(status.st_mode)) {
-            text_format(problem, size, "%s is no regular file. Name another in history.file", file->path);
-            return FILE_NONE;
-        }
-        if (status.st_size == 0) {
-            text_format(problem, size, "%s is empty", file->path);
-            return FILE_DAMAGED;
-        }
-        return FILE_OPEN;
+    if (!S_ISREG(status.st_mode)) {
+        text_format(problem, size, "%s is no regular file. Name another in history.file", file->path);
+        return FILE_NONE;
     }
-    text_format(problem, size, "%s cannot be made: %s. The folder has to be writable by the fedwarden user",
-                file->path, strerror(errno));
-    return FILE_NONE;
+    if (status.st_size == 0) {
+        text_format(problem, size, "%s is empty", file->path);
+        return FILE_DAMAGED;
+    }
+    return FILE_OPEN;
 }
 
 /* How the database is used. SQLITE_OK, or what went wrong. */
@@ -291,24 +288,13 @@ static int make_content(sqlite3 *db)
         code = history_create(db);
     if (code == SQLITE_OK)
         code = history_run(db, "COMMIT");
-    if (code != SQLITE_OK)
-        history_run(db, "ROLLBACK");
-    /* So that what loses its log is still known as a history. */
-    return code == SQLITE_OK ? history_run(db, "PRAGMA wal_checkpoint(TRUNCATE)") : code;
+    return code;
 }
 
-/* A database without anything in it: whoever made it ended before it had tables. */
-static bool is_blank(sqlite3 *db)
+/* Where the database is gone, its log is worth nothing, and must not be taken for that of the next one. */
+static void remove_log(const struct history_file *file)
 {
-    int64_t value = 1;
-    return history_number(db, "PRAGMA application_id", &value) == SQLITE_OK && value == 0 &&
-           history_number(db, "SELECT count(*) FROM sqlite_master", &value) == SQLITE_OK && value == 0;
-}
-
-/* Takes a file that we have made, but could not fill, away again: it would be taken for a damaged one. */
-static void unmake(const struct history_file *file)
-{
-    static const char *const endings[] = {"", "-wal", "-shm"};
+    static const char *const endings[] = {"-wal", "-shm", "-journal"};
     for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
         char path[PATH_MAX];
         beside(file, endings[i], path, sizeof path);
@@ -316,32 +302,66 @@ static void unmake(const struct history_file *file)
     }
 }
 
-static enum file_state open_database(struct history_file *file, bool made, bool check, char *problem, size_t size)
+/*
+ * A file with our permissions and all tables, under another name first: whenever this process ends, there is no history or
+ * a whole one. SQLite gives the files beside it the same permissions.
+ */
+static enum file_state make_file(const struct history_file *file, char *problem, size_t size)
+{
+    char path[PATH_MAX], journal[PATH_MAX];
+    sqlite3 *db = NULL;
+    beside(file, ".new", path, sizeof path);
+    beside(file, ".new-journal", journal, sizeof journal);
+    unlink(journal);
+    unlink(path);
+    int descriptor = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+    if (descriptor < 0) {
+        text_format(problem, size, "%s cannot be made: %s. The folder has to be writable by the fedwarden user", path,
+                    strerror(errno));
+        return FILE_NONE;
+    }
+    close(descriptor);
+    int code = sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    if (code == SQLITE_OK)
+        code = make_content(db);
+    if (code != SQLITE_OK)
+        text_format(problem, size, "%s cannot be made: %s", path, db ? sqlite3_errmsg(db) : sqlite3_errstr(code));
+    sqlite3_close(db);
+    if (code == SQLITE_OK)
+        remove_log(file);
+    if (code == SQLITE_OK && rename(path, file->path) == 0)
+        return FILE_MADE;
+    if (code == SQLITE_OK)
+        text_format(problem, size, "%s cannot be made: %s", file->path, strerror(errno));
+    unlink(journal);
+    unlink(path);
+    return FILE_NONE;
+}
+
+static enum file_state open_database(struct history_file *file, bool check, char *problem, size_t size)
 {
     struct stat status;
+    struct history_clock clock;
     char what[HISTORY_PROBLEM] = "";
     int code = sqlite3_open_v2(file->path, &file->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
     if (code == SQLITE_OK)
         code = set_up(file->db);
-    made = made || (code == SQLITE_OK && is_blank(file->db));
     if (code == SQLITE_OK)
-        code = made ? make_content(file->db) : check_content(file->db, check, what, sizeof what);
+        code = check_content(file->db, check, what, sizeof what);
     if (code == SQLITE_OK && stat(file->path, &status) < 0)
         code = SQLITE_CANTOPEN;
     if (code == SQLITE_OK) {
         file->device = status.st_dev;
         file->inode = status.st_ino;
-        return made ? FILE_MADE : FILE_OPEN;
+        return history_load_clock(file->db, &clock) ? FILE_OPEN : FILE_MADE;
     }
-    bool damaged = !made && history_is_damage(code);
+    bool damaged = history_is_damage(code);
     if (*what)
         text_format(problem, size, "%s %s", file->path, what);
     else
         text_format(problem, size, "%s %s: %s", file->path, damaged ? "is damaged" : "cannot be opened",
                     code == sqlite3_errcode(file->db) ? sqlite3_errmsg(file->db) : sqlite3_errstr(code));
     history_file_close(file);
-    if (made)
-        unmake(file);
     return damaged ? FILE_DAMAGED : FILE_NONE;
 }
 
@@ -351,9 +371,60 @@ enum file_state history_file_open(struct history_file *file, bool check, char *p
     if (state != FILE_OPEN)
         return state;
     state = find_file(file, problem, size);
+    if (state == FILE_MADE)
+        state = make_file(file, problem, size);
     if (state == FILE_OPEN || state == FILE_MADE)
-        state = open_database(file, state == FILE_MADE, check, problem, size);
+        state = open_database(file, check, problem, size);
     return state;
+}
+
+/* "file:/var/lib/x%20y?immutable=1" */
+int history_file_immutable(const char *path, sqlite3 **db)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-~";
+    char uri[3 * PATH_MAX + 32] = "file:", log[PATH_MAX];
+    struct stat status;
+    text_format(log, sizeof log, "%s-wal", path);
+    if (stat(log, &status) == 0 && status.st_size > 0)
+        return SQLITE_CANTOPEN; /* what is in it would be missing, or half of it */
+    size_t length = strlen(uri);
+    for (; *path && length < 3 * PATH_MAX; path++)
+        length += (size_t)sprintf(uri + length, strchr(plain, *path) ? "%c" : "%%%02X", (unsigned char)*path);
+    strcpy(uri + length, "?immutable=1");
+    return sqlite3_open_v2(uri, db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_URI, NULL);
+}
+
+/* A log without the memory that is shared with readers, for which there may be no room: we hold the lock. */
+static int open_alone(const char *path, sqlite3 **db)
+{
+    int code = sqlite3_open_v2(path, db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    if (code != SQLITE_OK)
+        return code;
+    sqlite3_db_config(*db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    sqlite3_busy_timeout(*db, HISTORY_BUSY_MS);
+    return history_run(*db, "PRAGMA locking_mode = EXCLUSIVE; PRAGMA query_only = ON");
+}
+
+enum file_state history_file_read(struct history_file *file)
+{
+    struct stat status;
+    struct history_clock clock;
+    char what[HISTORY_PROBLEM];
+    if (stat(file->path, &status) < 0 || !S_ISREG(status.st_mode) || !status.st_size)
+        return FILE_NONE;
+    for (int alone = file->lock >= 0; alone >= 0; alone--) {
+        int code = alone ? open_alone(file->path, &file->db) : history_file_immutable(file->path, &file->db);
+        if (code == SQLITE_OK)
+            code = check_content(file->db, true, what, sizeof what);
+        if (code == SQLITE_OK && history_load_clock(file->db, &clock)) {
+            file->only_read = true;
+            file->device = status.st_dev;
+            file->inode = status.st_ino;
+            return FILE_OPEN;
+        }
+        history_file_close(file);
+    }
+    return FILE_NONE;
 }
 
 static int compare_names(const void *left, const void *right)

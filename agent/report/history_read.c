@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,38 +23,19 @@ struct history_reader {
     bool reading; /* a transaction is open */
 };
 
-/* "file:/var/lib/x%20y?immutable=1" */
-static void as_uri(const char *path, char *out, size_t size)
-{
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-~";
-    text_copy(out, size, "file:");
-    for (; *path; path++)
-        text_append(out, size, strchr(plain, *path) ? "%c" : "%%%02X", (unsigned char)*path);
-    text_append(out, size, "?immutable=1");
-}
-
-static bool has_log(const char *path)
-{
-    char log[PATH_MAX];
-    struct stat status;
-    text_format(log, sizeof log, "%s-wal", path);
-    return stat(log, &status) == 0 && status.st_size > 0;
-}
-
 static int open_database(struct history_reader *reader, int64_t *application)
 {
-    char uri[3 * PATH_MAX];
     int code = sqlite3_open_v2(reader->path, &reader->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
     if (code == SQLITE_OK) {
         sqlite3_extended_result_codes(reader->db, 1);
         sqlite3_busy_timeout(reader->db, HISTORY_BUSY_MS);
         code = history_number(reader->db, "PRAGMA application_id", application);
     }
-    if (((code & 0xff) != SQLITE_CANTOPEN && (code & 0xff) != SQLITE_READONLY) || has_log(reader->path))
+    if ((code & 0xff) != SQLITE_CANTOPEN && (code & 0xff) != SQLITE_READONLY)
         return code;
     sqlite3_close(reader->db);
-    as_uri(reader->path, uri, sizeof uri);
-    code = sqlite3_open_v2(uri, &reader->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_URI, NULL);
+    reader->db = NULL;
+    code = history_file_immutable(reader->path, &reader->db);
     return code == SQLITE_OK ? history_number(reader->db, "PRAGMA application_id", application) : code;
 }
 

@@ -182,7 +182,7 @@ struct history_file {
     dev_t device;           /* of the open file, or of the one that the ledger goes on from */
     ino_t inode;
     bool continues;         /* what is in memory goes on from that file */
-    bool fresh;             /* it was made and holds no batch yet */
+    bool only_read;         /* it is open, and nothing can be written so */
     int64_t base;           /* of the clock */
     uint64_t session;
     char boot[40];
@@ -206,6 +206,13 @@ void history_file_end(struct history_file *file);
  * Not FILE_MADE and not FILE_OPEN: it is closed, and `problem` says why.
  */
 enum file_state history_file_open(struct history_file *file, bool check, char *problem, size_t size);
+/*
+ * history_file_read(file): where it cannot be opened for writing now, what it holds may still be read: FILE_OPEN, or
+ * FILE_NONE. Such a connection is to be closed before anything is written.
+ */
+enum file_state history_file_read(struct history_file *file);
+/* history_file_immutable(path, db): opens it as one that does not change; for who may not write beside it. */
+int history_file_immutable(const char *path, struct sqlite3 **db);
 /* history_file_set_aside(file, problem, size): renames it and its log; appends to `problem` what became of it. */
 bool history_file_set_aside(struct history_file *file, char *problem, size_t size);
 /* history_file_same(file): whether the path still leads to the file that is open or goes on. */

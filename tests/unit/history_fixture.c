@@ -5,11 +5,9 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -245,4 +243,17 @@ char *dump_after(size_t partners, uint64_t steps)
     ledger_free(fixture->ledger);
     fixture_conf_free(fixture->conf);
     return dump;
+}
+
+void expect_same(char *found, char *wanted, const char *what)
+{
+    size_t at = 0, line = 0;
+    for (; found[at] && found[at] == wanted[at]; at++)
+        if (found[at] == '\n')
+            line = at + 1;
+    if (found[at] || wanted[at])
+        cr_expect_fail("%s: found  %.*s\n wanted %.*s", what, (int)strcspn(found + line, "\n"), found + line,
+                       (int)strcspn(wanted + line, "\n"), wanted + line);
+    free(found);
+    free(wanted);
 }

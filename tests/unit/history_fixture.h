@@ -34,17 +34,7 @@ void life_store(struct life *life);
 /* The ledger as it is after `steps` steps without a history. */
 char *dump_after(size_t partners, uint64_t steps);
 
-/* A default VFS that does what it is told, before the one of the system. Counts calls that change or open something. */
-enum fault { FAULT_NONE = 0, FAULT_IO, FAULT_FULL, FAULT_READONLY, FAULT_OPEN, FAULT_EXIT };
-struct faults {
-    enum fault fault;
-    uint64_t calls;          /* so far */
-    uint64_t from, count;    /* those that fail: `count` calls from number `from` on */
-    uint32_t delay;          /* microseconds, of each */
-    uint64_t failed;
-};
-extern struct faults *faults; /* shared with children */
-void faults_install(void);
-void faults_remove(void);
+/* expect_same(found, wanted, what): of two dumps; tells the first line that differs. Frees both. */
+void expect_same(char *found, char *wanted, const char *what);
 
 #endif

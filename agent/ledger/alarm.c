@@ -70,8 +70,6 @@ void alarm_count_active(struct ledger *ledger, const struct ledger_alarm *alarm,
     for (int i = SEVERITY_INDETERMINATE; i <= SEVERITY_WARNING; i++)
         if (ledger->active[event][i] && severity_health(i) > health)
             health = severity_health(i);
-    if (ledger->events[event].health != health)
-        changes_total(ledger, &ledger->events[event]);
     ledger->events[event].health = health;
 }
 

@@ -223,10 +223,21 @@ static void *row_find(const struct ledger *ledger, enum ledger_row kind, const u
     return NULL;
 }
 
+void image_differs(struct ledger *ledger, enum ledger_row kind, const uint32_t key[])
+{
+    void *row = row_find(ledger, kind, key);
+    struct ledger_mark *mark = row ? changes_mark_of(kind, row) : NULL;
+    if (mark)
+        changes_row(ledger, kind, mark, key);
+    else if (kind == LEDGER_ROW_STATE)
+        changes_state(ledger);
+}
+
 static void cell_strip(struct ledger_cell *cell)
 {
     cell->failures_in_walk = cell->successes_in_walk = cell->held_in_walk = 0;
     cell->alarm = NULL;
+    cell->unconfirmed = false;
 }
 
 static void partner_strip(struct ledger_partner *partner)
@@ -250,6 +261,9 @@ void image_strip(enum ledger_row kind, void *row)
         any->name.partner = NULL;
         break;
     case LEDGER_ROW_TOTAL:
+        cell_strip(&any->cell);
+        any->cell.health = HEALTH_OK; /* follows from alarms */
+        break;
     case LEDGER_ROW_SELF:
     case LEDGER_ROW_PARTNER_EVENT:
         cell_strip(&any->cell);
@@ -303,7 +317,7 @@ static void list_take(struct ledger *ledger, enum ledger_row kind, void *context
     list->free = 0;
 }
 
-static struct ledger_state state_of(const struct ledger *ledger)
+struct ledger_state image_state(const struct ledger *ledger)
 {
     const struct ledger_storm *storm = &ledger->storm;
     struct source_counts sources = sources_counts(ledger);
@@ -333,7 +347,7 @@ void ledger_changes_take(struct ledger *ledger, void *context, ledger_changed *c
 {
     struct changes *changes = ledger->changes;
     if (changes->state) {
-        struct ledger_state state = state_of(ledger);
+        struct ledger_state state = image_state(ledger);
         changed(context, LEDGER_ROW_STATE, (uint32_t[INDEX_PARTS]){0}, &state);
     }
     for (int kind = LEDGER_ROW_NAME; kind < LEDGER_ROW_END; kind++)

@@ -239,8 +239,7 @@ static void self_tick(struct ledger *ledger, int64_t wall, int64_t run)
     for (size_t i = 0; i < ledger->self.count; i++) {
         struct ledger_cell *cell = ledger->self.entries[i].cell;
         enum reason reason = (enum reason)ledger->self.entries[i].key[0];
-        bool confirmed = cell->last.run >= ledger->start_run || storm_lasts(ledger, reason);
-        if (cell->alarm && !confirmed)
+        if (cell->alarm && cell->unconfirmed && !storm_lasts(ledger, reason))
             ledger_self(ledger, reason, false, "", wall, run);
     }
 }
@@ -278,6 +277,7 @@ void ledger_self(struct ledger *ledger, enum reason reason, bool failing, const 
             alarm_clear(ledger, cell->alarm, wall, run);
         return;
     }
+    cell->unconfirmed = false;
     cell->health = reason_health(reason);
     cell->count++;
     window_add(&cell->window, ledger_threshold(ledger, NULL, EVENT_MONITOR_SELF)->window, run, 1);
@@ -296,7 +296,7 @@ struct ledger *ledger_begin(int64_t wall, int64_t run, ledger_report *report, vo
 {
     struct ledger *ledger = cell_allocate(sizeof *ledger);
     ledger->start_wall = ledger->counted_wall = wall;
-    ledger->start_run = ledger->counted_run = run;
+    ledger->start_run = ledger->counted_run = ledger->seen_run = run;
     ledger->changes = changes_new();
     ledger->report = report;
     ledger->report_context = context;

@@ -4,8 +4,8 @@
  *
  * Indexes: each partner of the configuration claims a number: the one that is fixed for it, else the one that its name
  * had before. Where several claim the same number, a fixed claim goes before that of a partner in force, that before a
- * name that only is remembered, and the earlier in the file before the later. Who gets nothing and who claims nothing
- * is given the next number that never was anybody's: above partner_last, and never fixed.
+ * name that only is remembered, and the earlier in the file before the later. Who loses a fixed number keeps the one
+ * that it had if nobody else claims it. Who gets nothing and who claims nothing is given the next number that never was anybody's: above partner_last, and never fixed.
  *
  * What is as it was counts as unchanged: rows are the same by partner, and only those of partners whose number changes go
  * under the old key and come under the new one.
@@ -21,9 +21,11 @@
 #include "ledger/source.h"
 #include "ledger/storm.h"
 
+enum claim_weakness { CLAIM_FIXED, CLAIM_IN_FORCE, CLAIM_REMEMBERED, CLAIM_LOST };
+
 struct claim {
     uint32_t index;
-    int weakness;
+    enum claim_weakness weakness;
     size_t position; /* in conf->partners */
 };
 
@@ -51,7 +53,7 @@ static int compare_claims(const void *a, const void *b)
     if (x->index != y->index)
         return compare_number(x->index, y->index);
     if (x->weakness != y->weakness)
-        return x->weakness - y->weakness;
+        return (int)x->weakness - (int)y->weakness;
     return (x->position > y->position) - (x->position < y->position);
 }
 
@@ -156,23 +158,39 @@ static uint32_t index_next(struct ledger *ledger)
     return ledger->partner_last;
 }
 
+/* Fixed claims first: only who loses one needs another number. */
+static void claims_settle(const struct claim *claims, size_t count, uint32_t *given)
+{
+    for (size_t i = 0; i < count; i++)
+        if (claims[i].weakness == CLAIM_FIXED && (i == 0 || claims[i].index != claims[i - 1].index))
+            given[claims[i].position] = claims[i].index;
+    for (size_t i = 0, next; i < count; i = next) {
+        bool taken = claims[i].weakness == CLAIM_FIXED;
+        for (next = i; next < count && claims[next].index == claims[i].index; next++)
+            if (!taken && !given[claims[next].position]) {
+                given[claims[next].position] = claims[i].index;
+                taken = true;
+            }
+    }
+}
+
 static void indexes_give(struct ledger *ledger, const struct conf *conf)
 {
-    struct claim *claims = array_allocate(conf->partner_count, sizeof *claims);
+    struct claim *claims = array_allocate(2 * conf->partner_count, sizeof *claims);
     size_t count = 0;
     for (size_t i = 0; i < conf->partner_count; i++) {
         const struct ledger_name *name = name_find(ledger, conf->partners[i].name);
         uint32_t fixed = conf->partners[i].index;
         if (fixed)
-            claims[count++] = (struct claim){fixed, 0, i};
-        else if (name->index)
-            claims[count++] = (struct claim){name->index, name->partner ? 1 : 2, i};
+            claims[count++] = (struct claim){fixed, CLAIM_FIXED, i};
+        if (name->index && name->index != fixed)
+            claims[count++] = (struct claim){name->index, fixed           ? CLAIM_LOST
+                                                          : name->partner ? CLAIM_IN_FORCE
+                                                                          : CLAIM_REMEMBERED, i};
     }
     qsort(claims, count, sizeof *claims, compare_claims);
     uint32_t *given = array_allocate(conf->partner_count, sizeof *given);
-    for (size_t i = 0; i < count; i++)
-        if (i == 0 || claims[i].index != claims[i - 1].index)
-            given[claims[i].position] = claims[i].index;
+    claims_settle(claims, count, given);
     for (size_t i = 0; i < conf->partner_count; i++) {
         struct ledger_name *name = name_find(ledger, conf->partners[i].name);
         uint32_t before = name->index;

@@ -4,7 +4,8 @@
  * severities are active, which cell has an alarm. ledger_bind settles the rest, as after any other configuration.
  *
  * A row is believed as to its meaning, not as to its form: numbers that index arrays, ends of texts and times are put
- * right, so that a row that somebody changed by hand may tell nonsense but does no harm.
+ * right, so that a row that somebody changed by hand may tell nonsense but does no harm. Where a row is not as it was told
+ * any more it counts as changed: it has to be the same after another restart.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -225,7 +226,6 @@ static bool restore_total(struct ledger *ledger, uint32_t event, struct ledger_c
     set_cell(ledger, row);
     *total = *row;
     total->event = (enum event)event;
-    total->health = HEALTH_OK; /* until alarms are there */
     total->mark = mark;
     changes_kept(ledger, LEDGER_ROW_TOTAL, &total->mark);
     return true;
@@ -270,8 +270,7 @@ static bool restore_self(struct ledger *ledger, const uint32_t key[], struct led
     row->source = 0;
     if (row->last.wall != CLOCK_NEVER)
         row->last.reason = (enum reason)key[0];
-    if (row->last.run >= ledger->start_run) /* only what is told from now on confirms it */
-        row->last.run = ledger->start_run - 1;
+    row->unconfirmed = true;
     return restore_into(ledger, &ledger->self, LEDGER_ROW_SELF, key, row_copy(LEDGER_ROW_SELF, row));
 }
 
@@ -283,7 +282,6 @@ static bool restore_partner(struct ledger *ledger, const uint32_t key[], struct 
     if (!key[0] || !name || name->index != key[0] || name->partner)
         return false;
     row->index = key[0];
-    row->probe_count = 0;
     set_health(&row->health);
     set_reason(&row->reason);
     if (row->edge.since_wall != CLOCK_NEVER)
@@ -291,6 +289,7 @@ static bool restore_partner(struct ledger *ledger, const uint32_t key[], struct 
     if (!event_info(row->edge.event))
         row->edge.event = EVENT_NONE;
     struct ledger_partner *copy = row_copy(LEDGER_ROW_PARTNER, row);
+    copy->probe_count = 0;
     if (!restore_into(ledger, &ledger->partners, LEDGER_ROW_PARTNER, key, copy))
         return false;
     name->partner = copy;
@@ -329,7 +328,6 @@ static bool restore_probe(struct ledger *ledger, const uint32_t key[], struct le
         value->kind > PROBE_ENDPOINT)
         return false;
     row->index = key[1];
-    row->certificate_count = 0;
     set_health(&row->health);
     set_reason(&value->reason);
     set_address(&value->address);
@@ -340,7 +338,9 @@ static bool restore_probe(struct ledger *ledger, const uint32_t key[], struct le
     END_TEXT(value->tls_version);
     END_TEXT(value->cipher);
     END_TEXT(value->detail);
-    if (!restore_into(ledger, &ledger->probes, LEDGER_ROW_PROBE, key, row_copy(LEDGER_ROW_PROBE, row)))
+    struct ledger_probe *copy = row_copy(LEDGER_ROW_PROBE, row);
+    copy->certificate_count = 0;
+    if (!restore_into(ledger, &ledger->probes, LEDGER_ROW_PROBE, key, copy))
         return false;
     partner->probe_count++;
     if (key[1] > partner->probe_last)
@@ -486,11 +486,17 @@ bool ledger_restore_row(struct ledger *ledger, enum ledger_row kind, const uint3
     size_t size = ledger_row_size(kind);
     if (!size)
         return false;
-    union any_row room;
-    memcpy(&room, row, size);
-    image_strip(kind, &room);
+    union any_row told, room;
+    memcpy(&told, row, size);
+    image_strip(kind, &told);
+    memcpy(&room, &told, size);
     runs_of(kind, &room, limit, window_until, ledger->start_run);
-    return restore(ledger, kind, key, &room);
+    if (!restore(ledger, kind, key, &room))
+        return false;
+    image_strip(kind, &room);
+    if (memcmp(&room, &told, size) != 0)
+        image_differs(ledger, kind, key);
+    return true;
 }
 
 void restore_settle(struct ledger *ledger)
@@ -498,4 +504,5 @@ void restore_settle(struct ledger *ledger)
     names_sort(ledger);
     fixed_sort(ledger, ledger->fixed_count);
     storm_restore(ledger);
+    ledger->seen_run = ledger->start_run;
 }

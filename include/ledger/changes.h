@@ -48,6 +48,9 @@ union any_row {
 
 /* image_strip(kind, row): takes out what means nothing to another process. */
 void image_strip(enum ledger_row kind, void *row);
+struct ledger_state image_state(const struct ledger *ledger);
+/* image_differs(ledger, kind, key): the row with that key is not as it was told. */
+void image_differs(struct ledger *ledger, enum ledger_row kind, const uint32_t key[]);
 
 /* ledger_name_at(ledger, number): the name; NULL when there is none. In ledger_bind.c, as names_sort(ledger): puts names
  * in their order, without one of the same name twice, after names were appended; and fixed_sort(ledger, count): the

@@ -69,8 +69,8 @@ void ledger_row_move(enum ledger_row kind, void *row, int64_t by);
  * A ledger out of rows: ledger_restore_begin, then ledger_restore_row for each row in the order of enum ledger_row (false:
  * it fits nothing, such as a probe of a partner that is not there, and is left out), then ledger_bind, which puts the
  * configuration in force as a reload does: partners that are no longer in it go, their alarms are cleared and told.
- * What was restored does not count as changed; alarms that are there are not told again. Values out of their range are
- * put into it, run times later than `run` become `run`. While nothing was running, windows went on to slide, but nobody
+ * What was restored does not count as changed, unless it had to be put right; alarms that are there are not told again.
+ * Values out of their range are put into it, run times later than `run` become `run`. While nothing was running, windows went on to slide, but nobody
  * saw that it was quiet: what has been quiet for how long goes on from there.
  *
  * Conditions of the monitor itself that nobody confirms by ledger_self within LEDGER_SELF_GRACE of the start are cleared.

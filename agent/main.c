@@ -12,6 +12,9 @@
 #include "cli/check_config.h"
 #include "cli/cli.h"
 #include "cli/match.h"
+#include "cli/report.h"
+#include "cli/show_history.h"
+#include "cli/status.h"
 
 static const struct command {
     const char *name;
@@ -20,6 +23,9 @@ static const struct command {
 } commands[] = {
     {"run", cli_run, "probe the partners and report over SNMP, until told to end"},
     {"check", cli_check, "walk partners once, now, and say what is wrong"},
+    {"status", cli_status, "how the partners are, as the running daemon has them"},
+    {"history", cli_history, "what happened to alarms, and when"},
+    {"report", cli_report, "a page of HTML about a period"},
     {"check-config", cli_check_config, "say what is wrong with the configuration"},
     {"explain", cli_explain, "what a failure reason means and what to do"},
     {"event", cli_event, "tell a running fedwarden of a failure that an edge saw"},

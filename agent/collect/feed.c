@@ -44,7 +44,7 @@
 #define OUTBOX_OFFER 64                   /* events that are collected before they are offered */
 #define OFFER_EVERY  (CLOCK_SECOND / 20)  /* to a queue that was full */
 #define LIMITS_TOLD  (900 * CLOCK_SECOND) /* that a rule hit its limits */
-#define MARK_EVERY   (CLOCK_SECOND / 5)   /* while events are found */
+#define MARK_EVERY   (CLOCK_SECOND / 50)  /* while events are found */
 #define MARK_LATEST  (CLOCK_SECOND / 2)   /* and marks are large */
 #define MARK_QUIET   CLOCK_SECOND         /* while lines are read, but nothing is found */
 #define MARK_AGAIN   (CLOCK_SECOND / 50)  /* while all places are full */

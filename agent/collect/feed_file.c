@@ -6,7 +6,9 @@
  * their order; a line without an end delays that for PART_PATIENCE, then it is told as it is.
  *
  * Between two surveys a log may be rotated twice. The file in between then has a name that rotation gives, was born
- * since the survey before the last one, and is unknown; it is read before the newest.
+ * since the survey before the last one, and is unknown; it is read before the newest. After a restart there may be many
+ * of them, the older ones compressed: of those the time of the last line counts, which compression keeps, since what was
+ * compressed now may have been read long ago.
  *
  * Of a pattern, files that hold compressed data and copies of a file that is followed (copytruncate) are left out.
  *
@@ -19,6 +21,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <fnmatch.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,8 +36,6 @@
 #include "base/text.h"
 
 #define IGNORED_MAX   4096  /* files of a pattern that are known to be none of its logs */
-#define ENTRIES_MAX   10000 /* of a folder that are looked at */
-#define COPY_HEAD_MIN 16    /* octets that must be the same in a copy */
 #define LINGER        (60 * CLOCK_SECOND)
 #define PART_PATIENCE (2 * CLOCK_SECOND)
 #define MISSING_GRACE (60 * CLOCK_SECOND)
@@ -56,6 +57,10 @@ struct feed_file {
     struct known *ignored;
     size_t ignored_count;
     bool surveyed, changed; /* changed: inotify told of something since the last survey */
+    const struct feed_state *resuming; /* what is gone on from, until the first survey is over; NULL */
+    bool again;             /* names changed under the hands of this survey */
+    size_t finished_count;
+    struct feed_head finished[FINISHED_MAX]; /* of what is not followed any more, newest first */
     int64_t survey_run;
     int64_t survey_time[2]; /* nanoseconds of the file system's clock: of the last survey and the one before */
     int64_t missing_run;    /* since when there is no file; CLOCK_NEVER there is */
@@ -105,9 +110,21 @@ static int file_grew(sd_event_source *source, const struct inotify_event *event,
 static void tail_close(struct tail *tail)
 {
     tail->watch = sd_event_source_disable_unref(tail->watch);
+    feed_gzip_free(tail->gzip);
+    tail->gzip = NULL;
     if (tail->descriptor >= 0)
         close(tail->descriptor);
     tail->descriptor = -1;
+}
+
+static void note_finished(struct feed_file *file, const struct feed_head *head)
+{
+    if (head->length < COPY_HEAD_MIN)
+        return;
+    if (file->finished_count < FINISHED_MAX)
+        file->finished_count++;
+    memmove(&file->finished[1], &file->finished[0], (file->finished_count - 1) * sizeof file->finished[0]);
+    file->finished[0] = *head;
 }
 
 static void remove_tail(struct feed_file *file, size_t position)
@@ -207,18 +224,13 @@ static bool is_compressed(const unsigned char *data, size_t length)
     return false;
 }
 
-static bool same_head(const struct feed_head *head, const unsigned char *data, size_t length)
-{
-    return head->length >= COPY_HEAD_MIN && head->length <= length && feed_hash(data, head->length) == head->hash;
-}
-
 /* Whether it holds what another file of its stem holds or held: a copy. */
 static bool has_head_of(const struct feed_file *file, const struct tail *tail, const unsigned char *data, size_t length)
 {
     for (size_t i = 0; i < file->count; i++) {
         const struct tail *other = file->tails[i];
         if (other != tail && strncmp(tail->log, other->log, strcspn(other->log, ".")) == 0 &&
-            (same_head(&other->head, data, length) || same_head(&other->before, data, length)))
+            (feed_same_head(&other->head, data, length) || feed_same_head(&other->before, data, length)))
             return true;
     }
     return false;
@@ -252,6 +264,30 @@ static int compare_born(const void *left, const void *right)
     return a->time < b->time ? -1 : a->time > b->time;
 }
 
+/* When the last line of a compressed file was written, as far as can be told; 0 it is none. */
+static int64_t compressed_time(const char *path, const struct statx *status)
+{
+    int64_t time = (int64_t)status->stx_mtime.tv_sec;
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (descriptor < 0)
+        return 0;
+    bool compressed = feed_gzip_is(descriptor);
+    int64_t original = compressed ? feed_gzip_time(descriptor) : 0;
+    close(descriptor);
+    if (!compressed)
+        return 0;
+    return original && original < time ? original : time;
+}
+
+/* Whether it was followed before, but is not: it was truncated and holds other lines now. */
+static bool was_followed(const struct feed_file *file, const struct stat *status)
+{
+    for (size_t i = 0; i < file->resuming->count; i++)
+        if (file->resuming->positions[i].inode == status->st_ino && file->resuming->positions[i].device == status->st_dev)
+            return true;
+    return false;
+}
+
 static bool born_since(const struct feed_file *file, const char *path, int64_t since, struct born *born)
 {
     struct statx status;
@@ -259,33 +295,50 @@ static bool born_since(const struct feed_file *file, const char *path, int64_t s
         find_tail(file, &born->status) || statx(AT_FDCWD, path, 0, STATX_BTIME | STATX_MTIME, &status) < 0)
         return false;
     const struct statx_timestamp *time = status.stx_mask & STATX_BTIME ? &status.stx_btime : &status.stx_mtime;
-    born->time = (int64_t)time->tv_sec * INT64_C(1000000000) + time->tv_nsec;
-    return born->time >= since;
+    int64_t came = (int64_t)time->tv_sec * INT64_C(1000000000) + time->tv_nsec;
+    born->time = came;
+    if (!file->resuming)
+        return came >= since;
+    born->time = (int64_t)status.stx_mtime.tv_sec * INT64_C(1000000000) + status.stx_mtime.tv_nsec;
+    int64_t written = compressed_time(path, &status);
+    return (came >= since || was_followed(file, &born->status)) && (!written || written >= since / INT64_C(1000000000));
 }
 
-/* Whether rotation may have given this name to a log: "a.log.1", "a.log-20260131", "a-20260131.log". */
-static bool is_rotated_name(const char *name, const char *log)
+static bool is_finished(const struct feed_file *file, const unsigned char *data, size_t length)
 {
-    size_t whole = strlen(log), stem = strcspn(log, ".");
-    if (strncmp(name, log, whole) == 0)
-        return name[whole] && strchr(".-_~", name[whole]);
-    return stem && strncmp(name, log, stem) == 0 && name[stem] && strchr(".-_", name[stem]) && name[stem + 1] >= '0' &&
-           name[stem + 1] <= '9';
+    for (size_t i = 0; i < file->finished_count; i++)
+        if (feed_same_head(&file->finished[i], data, length))
+            return true;
+    return false;
+}
+
+/* Whether the file that was opened is to be read; learns its head where it is compressed. */
+static bool is_between(const struct feed_file *file, struct tail *tail)
+{
+    unsigned char data[FEED_HEAD_MAX];
+    ssize_t got = pread(tail->descriptor, data, sizeof data, 0);
+    if (got > 0 && file->resuming && feed_gzip_is(tail->descriptor)) {
+        size_t length = feed_gzip_head(tail->descriptor, data, sizeof data);
+        tail->compressed = true;
+        tail->head = (struct feed_head){feed_hash(data, length), (uint32_t)length};
+        return length && !has_head_of(file, tail, data, length) && !is_finished(file, data, length);
+    }
+    tail_check(tail); /* it may be compressed before it is read */
+    return got > 0 && !is_compressed(data, (size_t)got) && !has_head_of(file, tail, data, (size_t)got) &&
+           !is_finished(file, data, (size_t)got);
 }
 
 /* Adds one of them; false when it has been renamed meanwhile. */
 static bool add_between(struct feed_file *file, const char *log, const struct born *born)
 {
     char path[4096];
-    unsigned char data[FEED_HEAD_MAX];
     bool moved = false;
     if (find_tail(file, &born->status) || !make_path(file, born->name, path, sizeof path))
         return true;
     struct tail *tail = add_tail(file, log, &born->status);
     if (!tail)
         return true;
-    ssize_t got = open_tail(file, tail, path, &moved) ? pread(tail->descriptor, data, sizeof data, 0) : 0;
-    if (got <= 0 || is_compressed(data, (size_t)got) || has_head_of(file, tail, data, (size_t)got))
+    if (!open_tail(file, tail, path, &moved) || !is_between(file, tail))
         remove_tail(file, file->count - 1);
     return !moved;
 }
@@ -301,9 +354,9 @@ static bool find_between(struct feed_file *file, const char *log, uint64_t inode
     struct born *found = folder ? malloc(BORN_MAX * sizeof *found) : NULL;
     size_t count = 0, entries = 0;
     const struct dirent *entry;
-    while (found && count < BORN_MAX && entries++ < ENTRIES_MAX && (entry = readdir(folder))) {
+    while (found && count < BORN_MAX && entries++ < FOLDER_MAX && (entry = readdir(folder))) {
         char path[4096];
-        if (entry->d_ino != inode && is_rotated_name(entry->d_name, log) &&
+        if (entry->d_ino != inode && feed_is_rotated(entry->d_name, log) &&
             make_path(file, entry->d_name, path, sizeof path) &&
             born_since(file, path, file->survey_time[1], &found[count]))
             text_copy(found[count++].name, sizeof found->name, entry->d_name);
@@ -327,6 +380,7 @@ static void mark_seen(struct feed_file *file, const char *log)
 
 static void survey_again(struct feed_file *file)
 {
+    file->again = true;
     file->changed = true;
     feed_wake(file->feed);
 }
@@ -401,8 +455,8 @@ static void consider_all(struct feed_file *file)
         return;
     }
     while ((entry = readdir(folder))) {
-        if (entries++ == ENTRIES_MAX) {
-            complain(file, "the folder %s holds more than %d files: not all are looked at", file->folder, ENTRIES_MAX);
+        if (entries++ == FOLDER_MAX) {
+            complain(file, "the folder %s holds more than %d files: not all are looked at", file->folder, FOLDER_MAX);
             mark_seen(file, NULL);
             break;
         }
@@ -464,7 +518,7 @@ static void survey(struct feed_file *file, int64_t run)
 {
     int64_t time = file_system_time();
     file->problem[0] = '\0';
-    file->changed = false;
+    file->changed = file->again = false;
     file->survey_run = run;
     watch_folder(file);
     for (size_t i = 0; i < file->count; i++)
@@ -488,8 +542,12 @@ static void survey(struct feed_file *file, int64_t run)
             file->ignored[kept++] = file->ignored[i];
     file->ignored_count = kept;
     file->surveyed = true;
-    file->survey_time[1] = file->survey_time[0] ? file->survey_time[0] : time;
-    file->survey_time[0] = time;
+    /* What was not found for that is found by the next one, however long ago it was born. */
+    if (!file->again) {
+        file->survey_time[1] = file->survey_time[0] ? file->survey_time[0] : time;
+        file->survey_time[0] = time;
+        file->resuming = NULL;
+    }
     tell_missing(file, run);
 }
 
@@ -508,22 +566,16 @@ static bool is_over(const struct feed_file *file, size_t position)
 {
     const struct tail *tail = file->tails[position];
     struct stat status;
-    if (has_successor(file, position))
+    if (tail->compressed || has_successor(file, position))
         return true;
     return !tail->present && (tail->descriptor < 0 || fstat(tail->descriptor, &status) < 0 || status.st_nlink == 0);
-}
-
-static bool has_unread(const struct tail *tail)
-{
-    struct stat status;
-    return tail->descriptor >= 0 && fstat(tail->descriptor, &status) == 0 && (uint64_t)status.st_size > tail->offset;
 }
 
 /* An older file of the same log goes first. */
 static bool must_wait(const struct feed_file *file, size_t position)
 {
     for (size_t i = 0; i < position; i++)
-        if (strcmp(file->tails[i]->log, file->tails[position]->log) == 0 && has_unread(file->tails[i]))
+        if (strcmp(file->tails[i]->log, file->tails[position]->log) == 0 && tail_unread(file->tails[i]))
             return true;
     return false;
 }
@@ -532,19 +584,25 @@ static enum tail_state read_one(struct feed_file *file, size_t position, int64_t
 {
     struct tail *tail = file->tails[position];
     uint64_t offset = tail->offset, head = tail->head.hash;
+    struct feed_head before = tail->before;
     if (tail->descriptor < 0 || must_wait(file, position))
         return TAIL_END;
-    if (file->pattern && tail->head.length == 0 && is_no_log(file, tail)) {
+    if (file->pattern && !tail->compressed && tail->head.length == 0 && is_no_log(file, tail)) {
         ignore(file, tail);
         tail_close(tail);
         tail->present = false;
         return TAIL_END;
     }
-    if (has_unread(tail))
+    bool unread = tail_unread(tail);
+    if (unread)
         feed_begins(file->feed);
     enum tail_state state = tail_read(tail, file->feed, run);
+    /* A copy of what was truncated is known after a restart, too. */
+    if (tail->before.hash != before.hash || tail->before.length != before.length)
+        note_finished(file, &tail->before);
     if (state == TAIL_BAD) {
-        complain(file, "%s/%s: %s", file->folder, tail->log, strerror(errno));
+        complain(file, "%s/%s: %s", file->folder, tail->log,
+                 errno == EILSEQ ? "what gzip made of it is damaged; the rest of it is lost" : strerror(errno));
         tail_close(tail);
     } else if (state == TAIL_END && tail->part && run - tail->part_run >= PART_PATIENCE && is_over(file, position)) {
         tail_end_part(tail, file->feed);
@@ -553,6 +611,7 @@ static enum tail_state read_one(struct feed_file *file, size_t position, int64_t
         feed_moved(file->feed);
         *moved |= tail->offset != offset;
     }
+    *moved |= unread && !tail_unread(tail); /* a compressed one had ended where it was left */
     return state;
 }
 
@@ -561,8 +620,10 @@ static void close_finished(struct feed_file *file, int64_t run)
     for (size_t i = file->count; i-- > 0;) {
         const struct tail *tail = file->tails[i];
         if (!tail->present &&
-            (tail->descriptor < 0 || (run - tail->grown >= LINGER && !has_unread(tail) && is_over(file, i))))
+            (tail->descriptor < 0 || (run - tail->grown >= LINGER && !tail_unread(tail) && is_over(file, i)))) {
+            note_finished(file, &tail->head);
             remove_tail(file, i);
+        }
     }
 }
 
@@ -594,38 +655,44 @@ bool feed_file_look(struct feed_file *file, int64_t run)
     feed_problem(file->feed, any_open(file), "%s", file->problem);
     /* What waited for an older file may be read now. */
     for (size_t i = 0; i < file->count && moved && !more; i++)
-        more = file->tails[i]->part == 0 && has_unread(file->tails[i]) && !must_wait(file, i);
+        more = file->tails[i]->part == 0 && tail_unread(file->tails[i]) && !must_wait(file, i);
     return more;
 }
 
 /* ---- positions ---- */
 
-/* Goes on in the file that `position` is about, whatever it is called now. Reading it shows whether it was truncated.
- */
+/* Goes on in what `position` is about, wherever it is now. Its own file that does not hold it any more is new. */
 static void go_on(struct feed_file *file, const struct feed_position *position)
 {
-    DIR *folder = opendir(file->folder);
-    const struct dirent *entry;
-    size_t entries = 0;
+    struct feed_place place;
     char path[4096];
-    struct stat status;
-    while (folder && entries++ < ENTRIES_MAX && (entry = readdir(folder))) {
-        if (!make_path(file, entry->d_name, path, sizeof path) || stat(path, &status) < 0 ||
-            status.st_ino != position->inode || status.st_dev != position->device || !S_ISREG(status.st_mode) ||
-            find_tail(file, &status))
-            continue;
-        struct tail *tail = add_tail(file, position->name, &status);
-        if (!tail)
-            break;
-        tail->offset = position->offset;
-        tail->skipping = position->skipping;
-        tail->head = position->head;
-        tail->present = true;
-        open_tail(file, tail, path, NULL);
-        break;
+    /* Of what was empty nothing tells whether it was truncated meanwhile: it takes its place among those born since. */
+    if (position->offset == 0 && position->head.length < COPY_HEAD_MIN)
+        return;
+    if (!feed_find(file->folder, position, &place) || !make_path(file, place.name, path, sizeof path)) {
+        log_info("feed", "%s: what was called %s/%s and read up to octet %" PRIu64 " is not there any more",
+                 feed_conf(file->feed)->name, file->folder, position->name, position->offset);
+        return;
     }
-    if (folder)
-        closedir(folder);
+    struct stat status = {.st_dev = place.device, .st_ino = place.inode};
+    struct tail *tail = find_tail(file, &status) ? NULL : add_tail(file, position->name, &status);
+    if (!tail)
+        return;
+    tail->offset = position->offset;
+    tail->skipping = position->skipping;
+    tail->head = position->head;
+    tail->present = !place.moved;
+    tail->compressed = place.compressed;
+    open_tail(file, tail, path, NULL);
+}
+
+/* What was called as the log and is not any more, though nothing else is called so now. */
+static void find_orphans(struct feed_file *file)
+{
+    struct stat status;
+    char path[4096];
+    if (!file->pattern && make_path(file, file->name, path, sizeof path) && stat(path, &status) < 0)
+        find_between(file, file->name, 0);
 }
 
 struct feed_file *feed_file_new(struct feed *feed, const struct feed_state *from)
@@ -646,10 +713,15 @@ struct feed_file *feed_file_new(struct feed *feed, const struct feed_state *from
     if (from && from->begun && from->log == file->log) {
         file->surveyed = true;
         file->survey_time[0] = file->survey_time[1] = from->survey;
+        memcpy(file->finished, from->finished, sizeof file->finished);
+        file->finished_count = from->finished_count;
         for (size_t i = 0; i < from->count; i++)
             go_on(file, &from->positions[i]);
+        file->resuming = from;
+        find_orphans(file);
     }
     survey(file, clock_run());
+    file->resuming = NULL;
     feed_problem(feed, any_open(file), "%s", file->problem);
     return file;
 }
@@ -671,6 +743,8 @@ void feed_file_state(const struct feed_file *file, struct feed_state *out)
     out->begun = true;
     out->log = file->log;
     out->survey = file->survey_time[1];
+    memcpy(out->finished, file->finished, sizeof out->finished);
+    out->finished_count = file->finished_count;
     for (size_t i = 0; i < file->count; i++) {
         const struct tail *tail = file->tails[i];
         struct feed_position *position = &out->positions[out->count++];

@@ -6,6 +6,8 @@
  * known by its head, the first octets, which is looked at before and after each reading: what was read in between is
  * believed only when the head is the same both times.
  *
+ * What a compressed file holds never changes; it is unpacked as it is read.
+ *
  * Of a line longer than rules look at, the beginning is told at once and the rest skipped.
  */
 #include "collect/feed_parts.h"
@@ -31,6 +33,8 @@ static ssize_t read_at(int descriptor, void *data, size_t size, uint64_t offset)
 bool tail_check(struct tail *tail)
 {
     char data[FEED_HEAD_MAX];
+    if (tail->compressed)
+        return true;
     ssize_t got = read_at(tail->descriptor, data, sizeof data, 0);
     size_t length = got > 0 ? (size_t)got : 0;
     if (length < tail->head.length || feed_hash(data, tail->head.length) != tail->head.hash)
@@ -69,21 +73,41 @@ static bool tell_lines(struct tail *tail, struct feed *feed, const char *data, s
     return go_on;
 }
 
-enum tail_state tail_read(struct tail *tail, struct feed *feed, int64_t run)
+bool tail_unread(const struct tail *tail)
 {
     struct stat status;
-    size_t size, used;
-    char *data = feed_buffer(feed, &size);
+    if (tail->compressed)
+        return tail->descriptor >= 0 && !(tail->gzip && feed_gzip_ended(tail->gzip) && tail->drained);
+    return tail->descriptor >= 0 && fstat(tail->descriptor, &status) == 0 && (uint64_t)status.st_size > tail->offset;
+}
+
+/* The octets at the offset. */
+static ssize_t read_plain(struct tail *tail, char *data, size_t size, int64_t run)
+{
+    struct stat status;
     if (fstat(tail->descriptor, &status) < 0)
-        return TAIL_BAD;
+        return -1;
     if ((uint64_t)status.st_size > tail->size)
         tail->grown = run;
     tail->size = (uint64_t)status.st_size;
     if (tail->size < tail->offset || !tail_check(tail))
         start_over(tail);
-    ssize_t got = read_at(tail->descriptor, data, size, tail->offset);
+    return read_at(tail->descriptor, data, size, tail->offset);
+}
+
+enum tail_state tail_read(struct tail *tail, struct feed *feed, int64_t run)
+{
+    size_t size, used;
+    bool later = false;
+    char *data = feed_buffer(feed, &size);
+    if (tail->compressed && !tail->gzip)
+        tail->gzip = feed_gzip_new();
+    ssize_t got = tail->compressed ? feed_gzip_read(tail->gzip, tail->descriptor, data, size, tail->offset, &later)
+                                   : read_plain(tail, data, size, run);
     if (got < 0)
         return TAIL_BAD;
+    if (later)
+        return TAIL_MORE;
     if (got > 0 && !tail_check(tail)) {
         start_over(tail);
         return TAIL_MORE;
@@ -96,6 +120,7 @@ enum tail_state tail_read(struct tail *tail, struct feed *feed, int64_t run)
         tail->part = (size_t)got - used;
         tail->part_run = run;
     }
+    tail->drained = (size_t)got < size;
     return (size_t)got == size ? TAIL_MORE : TAIL_END;
 }
 
@@ -103,7 +128,10 @@ void tail_end_part(struct tail *tail, struct feed *feed)
 {
     size_t size;
     char *data = feed_buffer(feed, &size);
-    ssize_t got = read_at(tail->descriptor, data, tail->part, tail->offset);
+    bool later = false;
+    ssize_t got = tail->compressed
+                      ? feed_gzip_read(tail->gzip, tail->descriptor, data, tail->part, tail->offset, &later)
+                      : read_at(tail->descriptor, data, tail->part, tail->offset);
     if (got > 0) {
         feed_line(feed, data, (size_t)got);
         tail->offset += (uint64_t)got;

@@ -9,6 +9,8 @@
  *   feed_file.c     which files a feed follows: names, rotation, patterns
  *   feed_tail.c     one file: how far it is read, whether it is still the same
  *   feed_journal.c  systemd's journal
+ *   feed_gzip.c     what a log holds that was compressed
+ *   feed_find.c     where a file is that was read before
  *   feed_mark.c     how far a feed was read, as octets
  */
 
@@ -20,7 +22,7 @@
 struct feed;
 
 #define FILES_MAX    256 /* of one feed */
-#define FINISHED_MAX 16
+#define FINISHED_MAX 64
 
 /* The first octets of a log, by which it is known again: an inode number is given out anew. */
 #define FEED_HEAD_MAX 256
@@ -78,6 +80,45 @@ char *feed_buffer(const struct feed *feed, size_t *size);
 /* feed_hash(data, length): for positions. */
 uint64_t feed_hash(const void *data, size_t length);
 
+/* ---- compressed files ---- */
+
+struct feed_gzip; /* 200 KiB: made when it is read */
+struct feed_gzip *feed_gzip_new(void);
+void feed_gzip_free(struct feed_gzip *gzip); /* NULL is allowed */
+/*
+ * feed_gzip_read(gzip, descriptor, data, size, offset, later): of what the file holds; `offset` never before that of the
+ * last call. 0: its end so far, or `later` is set: call again to come nearer. -1 with errno.
+ * feed_gzip_ended: whether all that it holds was unpacked.
+ */
+ssize_t feed_gzip_read(struct feed_gzip *gzip, int descriptor, void *data, size_t size, uint64_t offset, bool *later);
+bool feed_gzip_ended(const struct feed_gzip *gzip);
+/* feed_gzip_is(descriptor): by its first octets. feed_gzip_time: when the original was written, seconds; 0 unknown. */
+bool feed_gzip_is(int descriptor);
+int64_t feed_gzip_time(int descriptor);
+/* feed_gzip_head(descriptor, data, size): the first octets of what it holds. */
+size_t feed_gzip_head(int descriptor, unsigned char *data, size_t size);
+
+/* ---- files of before ---- */
+
+#define FOLDER_MAX    10000 /* entries that are looked at */
+#define COPY_HEAD_MIN 16    /* octets that must be the same in a copy */
+
+struct feed_place {
+    char name[OBSERVATION_NAME]; /* in its folder; "" nowhere */
+    uint64_t device, inode;
+    bool moved, compressed; /* moved: it is another file with the same octets */
+};
+
+/*
+ * feed_find(folder, position, place): where what was read up to `position` is now: the file itself, a copy that has its
+ * head and reaches so far, or one that was compressed. False: nowhere.
+ */
+bool feed_find(const char *folder, const struct feed_position *position, struct feed_place *place);
+/* feed_is_rotated(name, log): whether rotation may have given it to a log: "a.log.1", "a.log-20260131.gz", "a-20260131.log" */
+bool feed_is_rotated(const char *name, const char *log);
+/* feed_same_head(head, data, length): whether a file that begins with `data` can be one that began with `head`. */
+bool feed_same_head(const struct feed_head *head, const unsigned char *data, size_t length);
+
 /* ---- one file ---- */
 
 struct tail {
@@ -94,6 +135,8 @@ struct tail {
     uint64_t part;     /* octets of a line without an end that were there at the last look */
     int64_t part_run;  /* since when there are as many */
     sd_event_source *watch;
+    bool compressed, drained; /* drained: the last look came to the end */
+    struct feed_gzip *gzip;   /* of a compressed one that is being read */
 };
 
 enum tail_state { TAIL_END = 1, TAIL_MORE, TAIL_STOPPED, TAIL_BAD };
@@ -102,6 +145,8 @@ enum tail_state { TAIL_END = 1, TAIL_MORE, TAIL_STOPPED, TAIL_BAD };
 bool tail_check(struct tail *tail);
 /* tail_read(tail, feed, run): one buffer of lines. TAIL_BAD: it cannot be read, errno. */
 enum tail_state tail_read(struct tail *tail, struct feed *feed, int64_t run);
+/* tail_unread(tail): whether there is more than was read. */
+bool tail_unread(const struct tail *tail);
 /* tail_end_part(tail, feed): tells a line that will get no end. */
 void tail_end_part(struct tail *tail, struct feed *feed);
 

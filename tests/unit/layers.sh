@@ -31,7 +31,7 @@ door OpenSSL 'openssl/' 'agent/collect/(tls|listen)[a-z_]*\.c|include/collect/tl
 door libcurl 'curl/' 'agent/collect/proxy[a-z_]*\.c'
 door Net-SNMP 'net-snmp/' 'agent/report/|include/report/'
 door pthread 'pthread\.h' 'agent/base/queue\.c|agent/collect/collector[a-z_]*\.c|agent/report/history_thread\.c'
-door zlib 'zlib\.h' 'agent/collect/tlsrpt[a-z_]*\.c'
+door zlib 'zlib\.h' 'agent/collect/(tlsrpt|feed_gzip)[a-z_]*\.c'
 door SQLite 'sqlite3\.h' 'agent/report/history[a-z_]*\.c'
 door PCRE2 'pcre2\.h' 'agent/collect/rule[a-z_]*\.c|include/collect/rule_internal\.h'
 door Vectorscan 'hs\.h' 'agent/collect/rule_prefilter\.c'

@@ -5,7 +5,7 @@
  */
 #include "cli/report_parts.h"
 
-const char report_style_source[] = "sha256-Z2Qy9awDTyRK/xATmVfumljHaquKLU1FmsS0eitjWcA=";
+const char report_style_source[] = "sha256-rQF/KvmTTlitKG1OUlyoBpaLzt2AAoyRD5mrlc6zrnI=";
 
 const char report_style[] =
     "\n"
@@ -29,7 +29,7 @@ const char report_style[] =
     "a{color:var(--plain)}\n"
     "nav a{padding:.35rem 0}\n"
     ".note{border:2px solid var(--warning);border-radius:.4rem;padding:.6rem .8rem}\n"
-    ".tiles{display:grid;grid-template-columns:repeat(auto-fill,minmax(8.5rem,1fr));gap:.5rem;margin:.75rem 0;"
+    ".tiles{display:grid;grid-template-columns:repeat(auto-fill,minmax(7.2rem,1fr));gap:.5rem;margin:.75rem 0;"
     "padding:0;list-style:none}\n"
     ".tiles li{background:var(--card);border:1px solid var(--line);border-left:.3rem solid var(--line);"
     "border-radius:.4rem;padding:.4rem .7rem}\n"
@@ -94,9 +94,9 @@ const char report_style[] =
     "@media print{\n"
     ":root{color-scheme:light;--bg:#fff;--fg:#000;--dim:#444;--line:#bbb;--card:#fff;--ok:#1a7f37;--warning:#8a5a00;"
     "--critical:#b3121d;--unknown:#555;--plain:#0a4fa0;--track:#bbb}\n"
-    "body{max-width:none;padding:0;font-size:9pt}\n"
+    "html{font-size:9.5pt}\n"
+    "body{max-width:none;padding:0}\n"
     "nav{display:none}\n"
     "tr,.tiles li,figure{break-inside:avoid}\n"
     "h2,h3,caption,thead{break-after:avoid}\n"
-    "table,td small,.tiles span{font-size:8pt}\n"
     "}\n";

@@ -1,7 +1,6 @@
 /* fedwarden check-config: what a reload would say, without a reload. */
 #include "cli/check_config.h"
 
-#include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>
 
@@ -11,6 +10,7 @@
 #include "collect/feed.h"
 #include "collect/listen.h"
 #include "collect/tls.h"
+#include "report/session.h"
 
 static void usage(FILE *out)
 {
@@ -87,33 +87,24 @@ static void print_summary(const struct conf *conf)
 
 int cli_check_config(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
-    const char *path = CLI_CONF_PATH;
-    for (int option; (option = getopt_long(argc, argv, "c:h", options, NULL)) != -1;) {
-        if (option == 'c') {
-            path = optarg;
-            continue;
-        }
-        usage(option == 'h' ? stdout : stderr);
-        return option == 'h' ? 0 : 2;
-    }
-    if (optind < argc) {
-        usage(stderr);
-        return 2;
-    }
+    const char *path;
+    int status = cli_config_option(argc, argv, usage, &path);
+    if (status >= 0)
+        return status;
     struct conf_errors errors = {0};
     struct conf *conf = conf_load(path, &errors);
     bool good = conf && feeds_check(conf, &errors);
     if (conf && cli_check_trusts(conf, tell_error) > 0)
         good = false;
-    else if (conf && !listen_usable(conf))
+    if (conf && !listen_usable(conf))
+        good = false;
+    if (conf && !session_check(&conf->agent))
         good = false;
     if (good)
         print_summary(conf);
     else
         print_errors(&errors);
-    int status = good ? 0 : 1;
+    status = good ? 0 : 1;
     conf_errors_clear(&errors);
     conf_free(conf);
     return status;

@@ -13,7 +13,6 @@
 #include "cli/run_feeds.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -349,23 +348,11 @@ static void usage(FILE *out)
 
 int cli_run(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
     static struct daemon daemon;
-    daemon.path = CLI_CONF_PATH;
     daemon.signals = -1;
-    for (int option; (option = getopt_long(argc, argv, "c:h", options, NULL)) != -1;) {
-        if (option == 'c') {
-            daemon.path = optarg;
-            continue;
-        }
-        usage(option == 'h' ? stdout : stderr);
-        return option == 'h' ? 0 : 2;
-    }
-    if (optind < argc) {
-        usage(stderr);
-        return 2;
-    }
+    int status = cli_config_option(argc, argv, usage, &daemon.path);
+    if (status >= 0)
+        return status;
     bool started = start(&daemon);
     if (started) {
         log_notice("run", "watching the partners of %s: %zu", daemon.path, daemon.conf->partner_count);

@@ -133,17 +133,22 @@ enum wire_sent wire_send(struct variable_list *variables, uint64_t tag)
     return mode == AGENT_SUBAGENT ? uplink_send(variables, tag) : standalone_send(variables);
 }
 
-static bool open_library(const struct conf *conf, const struct ledger *ledger, const struct session_status *status)
+static void prepare_library(void)
 {
-    const struct conf_agent *agent = &conf->agent;
-    bool subagent = agent->mode == AGENT_SUBAGENT;
     signal(SIGPIPE, SIG_IGN);
     /* names are not needed, and looking through modules takes time */
     setenv("MIBS", "", 1);
     setenv("MIBDIRS", "/nonexistent", 1);
     wire_log_open();
-    wire_state(agent);
     netsnmp_ds_set_boolean(NETSNMP_DS_LIBRARY_ID, NETSNMP_DS_LIB_ALARM_DONT_USE_SIG, 1);
+}
+
+static bool open_library(const struct conf *conf, const struct ledger *ledger, const struct session_status *status)
+{
+    const struct conf_agent *agent = &conf->agent;
+    bool subagent = agent->mode == AGENT_SUBAGENT;
+    prepare_library();
+    wire_state(agent);
     if (!(subagent ? uplink_open(agent) : standalone_open(agent)))
         return false;
     if (!frontend_open(ledger, status)) {
@@ -158,6 +163,20 @@ static bool open_library(const struct conf *conf, const struct ledger *ledger, c
         return false;
     frontend_uptime();
     return true;
+}
+
+/* The library reads the file as the daemon would have it do, opens no port and keeps nothing. */
+bool session_check(const struct conf_agent *agent)
+{
+    if (agent->mode != AGENT_STANDALONE)
+        return true;
+    prepare_library();
+    set_persistent_directory("/nonexistent");
+    netsnmp_ds_set_boolean(NETSNMP_DS_LIBRARY_ID, NETSNMP_DS_LIB_DONT_PERSIST_STATE, 1);
+    if (!standalone_open(agent))
+        return false;
+    init_snmp(WIRE_NAME);
+    return wire_log_complaints() == 0;
 }
 
 bool session_open(const struct conf *conf, const struct ledger *ledger, const struct session_status *status)

@@ -6,7 +6,15 @@
  * of the process.
  */
 
+#include <stdio.h>
+
 #define CLI_CONF_PATH SYSCONFDIR "/fedwarden/fedwarden.conf"
+
+/*
+ * cli_config_option(argc, argv, usage, path): for subcommands that take -c FILE and -h alone: -1 with the path to use, or
+ * the exit status, after `usage` told what is wrong or was asked for.
+ */
+int cli_config_option(int argc, char **argv, void (*usage)(FILE *out), const char **path);
 
 /* cli_run: the daemon; returns when it was told to end (0) or cannot go on (1). */
 int cli_run(int argc, char **argv);

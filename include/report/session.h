@@ -30,6 +30,12 @@ struct session_status {
  */
 bool session_open(const struct conf *conf, const struct ledger *ledger, const struct session_status *status);
 
+/*
+ * session_check(agent): whether the library understands every line of access_file, where it is used; what it does not is
+ * logged with file and line. Instead of session_open, once a process: the library cannot forget what it read.
+ */
+bool session_check(const struct conf_agent *agent);
+
 /* session_close(): unregisters and closes properly, within a second. */
 void session_close(void);
 

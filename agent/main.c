@@ -1,6 +1,7 @@
 /* The table of contents: one file per subcommand under cli/, the daemon in cli/run.c. */
 #include "config.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -64,6 +65,17 @@ static bool hold_standard_descriptors(void)
     return descriptor >= 0 && close(descriptor) == 0;
 }
 
+/* The status of a command, unless what it printed is lost. */
+static int written(const char *name, int status)
+{
+    errno = 0;
+    bool lost = fflush(stdout) != 0 || ferror(stdout);
+    if (lost)
+        fprintf(stderr, "fedwarden %s: what it printed could not be written%s%s\n", name, errno ? ": " : "",
+                errno ? strerror(errno) : "");
+    return lost ? 3 : status;
+}
+
 int main(int argc, char **argv)
 {
     if (!hold_standard_descriptors())
@@ -83,6 +95,6 @@ int main(int argc, char **argv)
     }
     for (size_t i = 0; i < COMMANDS; i++)
         if (strcmp(commands[i].name, name) == 0)
-            return commands[i].run(argc - 1, argv + 1);
+            return written(name, commands[i].run(argc - 1, argv + 1));
     return unknown(name);
 }

@@ -351,6 +351,7 @@ static int read_options(struct check *check, int argc, char **argv)
                                             {"help", no_argument, NULL, 'h'},
                                             {NULL, 0, NULL, 0}};
     const char *protocol = NULL;
+    enum output output;
     int option;
     while ((option = getopt_long(argc, argv, "c:p:vh", options, NULL)) != -1) {
         switch (option) {
@@ -361,10 +362,14 @@ static int read_options(struct check *check, int argc, char **argv)
             protocol = optarg;
             break;
         case OPTION_JSON:
-            check->output = OUTPUT_JSON;
-            break;
         case OPTION_NAGIOS:
-            check->output = OUTPUT_NAGIOS;
+            output = option == OPTION_JSON ? OUTPUT_JSON : OUTPUT_NAGIOS;
+            if (check->output && check->output != output) {
+                fputs("fedwarden check: --json and --nagios exclude each other\n", stderr);
+                usage(stderr);
+                return STATUS_UNKNOWN;
+            }
+            check->output = output;
             break;
         case 'v':
             check->style.verbose = true;
@@ -425,7 +430,5 @@ int cli_check(int argc, char **argv)
     if (status == 0)
         status = run(&check);
     clear(&check);
-    if (fflush(stdout) != 0 || ferror(stdout))
-        return STATUS_UNKNOWN;
     return status;
 }

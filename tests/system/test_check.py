@@ -835,6 +835,34 @@ def test_check_config_tries_certificates_and_keys(world):
     assert 'own.conf: trust profile "ours": ' in done.stderr and "key" in done.stderr
 
 
+def test_check_config_reads_the_access_file(world):
+    """All mistakes at once: those of the file in snmpd.conf's words beside the others."""
+    def check_config(access, key):
+        path, snmp = world.folder / "agent.conf", world.folder / "access.conf"
+        snmp.write_text(access, encoding="ascii")
+        path.write_text(f'agent: {{ mode = "standalone"; listen = "udp:{HOST}:1"; access_file = "{snmp}"; }};\n'
+                        f'trusts: ( {{ name = "t"; certificate = "{world.files["client"].cert}"; key = "{key}"; }} );\n',
+                        encoding="ascii")
+        return subprocess.run([PROGRAM, "check-config", "-c", path], capture_output=True, text=True, timeout=30,
+                              check=False, env=environment())
+    done = check_config("rocommunity public 127.0.0.1\ncreateUser bob SHA longenough AES\nrouser bob\n",
+                        world.files["client"].key)
+    assert (done.returncode, done.stderr) == (0, "")
+    done = check_config("rocommunity public 127.0.0.1\nnonsense 1\nrouser\n", world.files["good"].key)
+    assert (done.returncode, done.stdout) == (1, "")
+    for what in ("access.conf: line 2:", "nonsense", "access.conf: line 3:", 'trust profile "t"'):
+        assert what in done.stderr
+
+
+def test_output_that_cannot_be_written_is_told():
+    for words in (["explain", "304"], ["check", "--help"], ["match", "--preset", "postfix", "/dev/null"]):
+        with open("/dev/full", "w", encoding="ascii") as full:
+            done = subprocess.run([PROGRAM, *words], stdout=full, stderr=subprocess.PIPE, text=True, timeout=30,
+                                  check=False, env={**environment(), "FEDWARDEN_PRESETS": f"{lab.REPOSITORY}/conf/presets"})
+        assert done.returncode == 3
+        assert done.stderr == f"fedwarden {words[0]}: what it printed could not be written: No space left on device\n"
+
+
 def test_unknown_partner(world):
     done = fedwarden("-c", world.folder / "fedwarden.conf", "expird")
     assert done.returncode == 3 and 'Did you mean "expired"?' in done.stderr and done.stdout == ""
@@ -843,7 +871,7 @@ def test_unknown_partner(world):
 
 
 def test_wrong_use(world):
-    for words in (["--protocol", "gopher", "lab.test"], ["--protocol", "sip"], ["--nonsense"],
+    for words in (["--protocol", "gopher", "lab.test"], ["--protocol", "sip"], ["--nonsense"], ["--json", "--nagios"],
                   ["-c", world.folder / "absent.conf"]):
         done = fedwarden(*words)
         assert done.returncode == 3 and done.stderr, words

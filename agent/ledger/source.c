@@ -82,13 +82,18 @@ static void use_take_out(struct source_table *table, struct ledger_source *sourc
     source->newer = source->older = NULL;
 }
 
-static void use_put_first(struct source_table *table, struct ledger_source *source)
+static void use_link_first(struct source_table *table, struct ledger_source *source)
 {
-    source->used = ++table->used;
     source->newer = NULL;
     source->older = table->newest;
     *(table->newest ? &table->newest->newer : &table->oldest) = source;
     table->newest = source;
+}
+
+static void use_put_first(struct source_table *table, struct ledger_source *source)
+{
+    source->used = ++table->used;
+    use_link_first(table, source);
 }
 
 void source_pin(struct ledger *ledger, struct ledger_cell *cell)
@@ -117,11 +122,8 @@ static void use_sort(struct source_table *table)
         rows[count++] = at;
     qsort(rows, count, sizeof *rows, compare_uses);
     table->newest = table->oldest = NULL;
-    for (size_t i = 0; i < count; i++) {
-        uint64_t used = rows[i]->used;
-        use_put_first(table, rows[i]);
-        rows[i]->used = used;
-    }
+    for (size_t i = 0; i < count; i++)
+        use_link_first(table, rows[i]);
     free(rows);
 }
 
@@ -177,7 +179,7 @@ static void put_in(struct source_table *table, struct ledger_source *source)
     source->previous = table->last;
     *(table->last ? &table->last->next : &table->first) = source;
     table->last = source;
-    use_put_first(table, source);
+    use_link_first(table, source);
     table->count++;
     table->rows_stale = true;
 }
@@ -219,6 +221,7 @@ struct ledger_source *source_use(struct ledger *ledger, enum event event, const 
     source->cell.event = event;
     source->cell.health = HEALTH_UNKNOWN;
     source->cell.source = source->index;
+    source->used = ++table->used;
     put_in(table, source);
     changes_cell(ledger, 0, &source->cell);
     return source;
@@ -342,13 +345,11 @@ void sources_restore(struct ledger *ledger, const struct source_counts *counts)
 bool source_restore(struct ledger *ledger, struct ledger_source *row)
 {
     struct source_table *table = ledger->sources;
-    if (source_at(ledger, row->index))
+    if (source_at(ledger, row->index) || source_find(ledger, row->cell.event, &row->address, row->name))
         return false;
-    uint64_t used = row->used;
     put_in(table, row);
-    row->used = used;
-    if (table->used < used)
-        table->used = used;
+    if (table->used < row->used)
+        table->used = row->used;
     if (row->index > table->index_last)
         table->index_wrapped = true;
     table->restored = true;

@@ -87,7 +87,8 @@ void sources_free(struct source_table *table);
 void sources_bind(struct ledger *ledger, const struct conf *conf, int64_t run);
 
 /* sources_restore(ledger, counts): those of a table that is restored. source_restore(ledger, row): puts a row into it, in
- * the order of indexes; rows are in their order of use from sources_bind on. False: its index is taken. */
+ * the order of indexes; rows are in their order of use from sources_bind on. False: its index or key is
+ * taken. */
 void sources_restore(struct ledger *ledger, const struct source_counts *counts);
 bool source_restore(struct ledger *ledger, struct ledger_source *row);
 

@@ -94,3 +94,48 @@ Test(window, resizing_keeps_what_is_known)
     window_resize(&same, 900, now);
     cr_assert_eq(memcmp(&same, &window, sizeof window), 0);
 }
+
+Test(window, moved_it_holds_what_it_held_for_at_most_a_span_longer)
+{
+    static const int64_t moves[] = {1, -1, 31000000, -31000000, 86400 * CLOCK_SECOND, -86400 * CLOCK_SECOND};
+    for (size_t i = 0; i < sizeof moves / sizeof moves[0]; i++)
+        for (int64_t start = 50 * CLOCK_SECOND; start < 3000 * CLOCK_SECOND; start += 7919 * 1000) {
+            struct window window = {0};
+            window_add(&window, WINDOW, start, 1);
+            window_move(&window, moves[i]);
+            int64_t moved = start + moves[i];
+            cr_assert_eq(window_sum(&window, WINDOW, moved), 1);
+            cr_assert_eq(window_sum(&window, WINDOW, moved + WINDOW * CLOCK_SECOND), 1);
+            cr_assert_eq(window_sum(&window, WINDOW, moved + WINDOW * CLOCK_SECOND + 2 * SPAN), 0);
+        }
+}
+
+/* After a reboot: what was counted before the machine started. */
+Test(window, goes_on_from_before_the_start_of_the_clock)
+{
+    struct window window = {0};
+    window_add(&window, WINDOW, 5000 * CLOCK_SECOND, 3);
+    window_add(&window, WINDOW, 5300 * CLOCK_SECOND, 4);
+    window_move(&window, -5400 * CLOCK_SECOND);
+    cr_assert_eq(window_sum(&window, WINDOW, 20 * CLOCK_SECOND), 7);
+    window_add(&window, WINDOW, 30 * CLOCK_SECOND, 1);
+    cr_assert_eq(window_sum(&window, WINDOW, 30 * CLOCK_SECOND), 8);
+    cr_assert_eq(window_sum(&window, WINDOW, 600 * CLOCK_SECOND), 5);
+    window_resize(&window, 2 * WINDOW, 600 * CLOCK_SECOND);
+    cr_assert_eq(window_sum(&window, 2 * WINDOW, 600 * CLOCK_SECOND), 8);
+}
+
+Test(window, what_lies_in_the_future_is_moved_back)
+{
+    struct window window = {0};
+    window_add(&window, WINDOW, 5000 * CLOCK_SECOND, 3);
+    window_until(&window, 1000 * CLOCK_SECOND);
+    cr_assert_eq(window_sum(&window, WINDOW, 1000 * CLOCK_SECOND), 3);
+    cr_assert_eq(window_sum(&window, WINDOW, 1000 * CLOCK_SECOND + WINDOW * CLOCK_SECOND + SPAN), 0);
+    window.epoch = INT64_MAX;
+    window_until(&window, 1000 * CLOCK_SECOND);
+    window_add(&window, WINDOW, 1000 * CLOCK_SECOND, 1);
+    window.epoch = INT64_MIN;
+    window_until(&window, 1000 * CLOCK_SECOND);
+    cr_assert_eq(window_sum(&window, WINDOW, 1000 * CLOCK_SECOND), 0);
+}

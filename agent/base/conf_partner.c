@@ -49,10 +49,11 @@ const struct conf_row conf_partner_rows[] = {
     {"allowed_targets", conf_read_allowed, MEMBER(allowed), 0, CONF_EXPECTED_MAX, 0, NULL, NULL, false},
     {"contact", conf_read_text, MEMBER(contact), 0, 255, 0, "", NULL, false},
     {"families", conf_read_word, MEMBER(families), 1, 64, FAMILIES_AUTO, NULL, family_words, false},
+    {"dane", conf_read_switch, MEMBER(dane), 0, 1, 1, NULL, NULL, false},
     {"expiry_days", conf_read_expiry, MEMBER(expiry_days), 0, 3650, 0, NULL, NULL, false},
 };
 const size_t conf_partner_row_count = sizeof conf_partner_rows / sizeof conf_partner_rows[0];
-const size_t conf_partner_shared = 9;
+const size_t conf_partner_shared = 10;
 
 #define EXPIRY_STEPS 3
 

@@ -526,6 +526,20 @@ struct tally {
     size_t unwritable; /* targets that have no text of OBSERVATION_NAME octets */
 };
 
+/* A record that is too long to be kept is one that nobody should have published: a digest has 64 octets at most. */
+static bool tlsa_read(struct dns_answer *answer, const uint8_t *data, size_t length)
+{
+    if (length < 4)
+        return false;
+    answer->tlsa_total++;
+    if (length - 3 > DNS_TLSA_OCTETS || answer->tlsa_count == DNS_TLSA_MAX)
+        return true;
+    struct dns_tlsa *tlsa = &answer->tlsa[answer->tlsa_count++];
+    *tlsa = (struct dns_tlsa){.usage = data[0], .selector = data[1], .matching = data[2], .length = (uint16_t)(length - 3)};
+    memcpy(tlsa->data, data + 3, length - 3);
+    return true;
+}
+
 /* Takes one record of the type into the answer; false when its data is not what the type says. */
 static bool data_read(struct dns_answer *answer, struct tally *tally, const struct packet *packet,
                       const struct record *record)
@@ -563,8 +577,9 @@ static bool data_read(struct dns_answer *answer, struct tally *tally, const stru
         return true;
     case DNS_CNAME:
         return record_name(packet, record, 0, &name) && name_text(&name, answer->canonical);
-    case DNS_TXT:
     case DNS_TLSA:
+        return tlsa_read(answer, data, record->length);
+    case DNS_TXT:
         return true;
     }
     return false;
@@ -620,6 +635,7 @@ static void answer_clear(struct dns_answer *answer)
     answer->canonical[0] = '\0';
     answer->target_count = answer->target_total = 0;
     answer->address_count = answer->address_total = 0;
+    answer->tlsa_count = answer->tlsa_total = 0;
 }
 
 /* Whether the packet is a reply to the question of `answer`; then packet->at is behind the question. */

@@ -299,6 +299,12 @@ static void set_target(struct endpoint *endpoint)
         target->alpn = "xmpp-server";
     target->verify_name = first_of(partner->verify_name, name);
     target->sni = sni_of(first_of(partner->sni, name));
+    const struct host_tlsa *tlsa = lookup_tlsa(endpoint->host, endpoint->port);
+    if (tlsa) {
+        target->tlsa_count = tlsa->answer->tlsa_count;
+        target->tlsa = tlsa->answer->tlsa;
+        target->tlsa_host = endpoint->host->name;
+    }
     target->expiry_days = partner->expiry_days;
     target->conf = &endpoint->probe->prober->conf->trusts[partner->trust];
 }

@@ -195,6 +195,95 @@ static void start_endpoints(struct host *host)
         endpoint_start(host->endpoints[i]);
 }
 
+static struct dns_query *ask(struct probe *probe, const char *name, enum dns_type type, bool confirm_no_data,
+                             dns_done *done, void *context)
+{
+    const struct dns_question question = {.name = name, .type = type, .resolvers = probe->partner->resolvers,
+                                          .resolver_count = probe->partner->resolver_count,
+                                          .confirm_no_data = confirm_no_data};
+    struct dns_query *query = dns_ask(probe->prober->dns, &question, done, context);
+    if (!query)
+        abort();
+    return query;
+}
+
+static void finish_host(struct host *host)
+{
+    lookup_tell(&host->told, &host->step);
+    host->ended = true;
+    start_endpoints(host);
+    piece_end(host->probe);
+}
+
+/* ---- TLSA ---- */
+
+const struct host_tlsa *lookup_tlsa(const struct host *host, uint16_t port)
+{
+    for (size_t i = 0; host->tlsa && i < host->port_count; i++)
+        if (host->ports[i] == port && host->tlsa[i].answer)
+            return &host->tlsa[i];
+    return NULL;
+}
+
+/*
+ * RFC 7672, 2.1: records that are not proven are none. That they cannot be had is a failure of its own: where DNSSEC is
+ * in force, senders then deliver nothing, because somebody may be hiding the records.
+ */
+static void judge_tlsa(struct host_tlsa *tlsa, const struct dns_answer *answer)
+{
+    struct walk_step *step = &tlsa->host->step;
+    switch (answer->reason) {
+    case REASON_NONE:
+        if (!answer->authentic)
+            return;
+        tlsa->answer = malloc(sizeof *tlsa->answer);
+        if (!tlsa->answer)
+            abort();
+        *tlsa->answer = *answer;
+        if (step->state == STEP_OK)
+            text_append(step->detail, sizeof step->detail, "; %zu TLSA at port %u", answer->tlsa_total,
+                        tlsa->host->ports[tlsa - tlsa->host->tlsa]);
+        return;
+    case REASON_DNS_NX_DOMAIN:
+    case REASON_DNS_NO_DATA:
+        return;
+    default:
+        step_worsen(step, answer->reason, answer->detail);
+    }
+}
+
+static void tlsa_answered(void *context, const struct dns_answer *answer)
+{
+    struct host_tlsa *tlsa = context;
+    tlsa->query = NULL;
+    judge_tlsa(tlsa, answer);
+    if (--tlsa->host->tlsa_left == 0)
+        finish_host(tlsa->host);
+}
+
+static bool wants_tlsa(const struct host *host, const struct dns_answer *a, const struct dns_answer *aaaa)
+{
+    const struct probe *probe = host->probe;
+    bool protocol = probe->partner->protocol == PROTOCOL_SMTP || probe->partner->protocol == PROTOCOL_XMPP;
+    return protocol && probe->partner->dane && !probe->over && host->endpoint_count > 0 &&
+           (!probe->service_asked || probe->service_authentic) && (a->address_count == 0 || a->authentic) &&
+           (aaaa->address_count == 0 || aaaa->authentic);
+}
+
+static void ask_tlsa(struct host *host)
+{
+    host->tlsa = calloc(host->port_count, sizeof host->tlsa[0]);
+    if (!host->tlsa)
+        abort();
+    host->tlsa_left = host->port_count;
+    for (size_t i = 0; i < host->port_count; i++) {
+        struct host_tlsa *tlsa = &host->tlsa[i];
+        tlsa->host = host;
+        text_format(tlsa->name, sizeof tlsa->name, "_%u._tcp.%s", host->ports[i], host->name);
+        tlsa->query = ask(host->probe, tlsa->name, DNS_TLSA, true, tlsa_answered, tlsa);
+    }
+}
+
 static void end_host(struct host *host)
 {
     struct dns_answer *a = host->queries[0].answer, *aaaa = host->queries[1].answer;
@@ -210,13 +299,14 @@ static void end_host(struct host *host)
     step->ttl = a->address_count && aaaa->address_count && aaaa->ttl < a->ttl ? aaaa->ttl : shown->ttl;
     step->duration = a->duration > aaaa->duration ? a->duration : aaaa->duration;
     judge_addresses(host, a, aaaa);
-    lookup_tell(&host->told, step);
-    host->ended = true;
+    bool tlsa = wants_tlsa(host, a, aaaa);
     free(a);
     free(aaaa);
     host->queries[0].answer = host->queries[1].answer = NULL;
-    start_endpoints(host);
-    piece_end(host->probe);
+    if (tlsa)
+        ask_tlsa(host);
+    else
+        finish_host(host);
 }
 
 static void ask_addresses(struct host *host);
@@ -254,18 +344,6 @@ void lookup_timeout_answer(struct dns_answer *answer, const char *name, enum dns
     answer->duration = (uint32_t)(clock_run() - probe->started);
     text_format(answer->detail, sizeof answer->detail, "%s: no answer within the %u ms of the whole walk", name,
                 probe->prober->conf->collectors.budget.walk);
-}
-
-static struct dns_query *ask(struct probe *probe, const char *name, enum dns_type type, bool confirm_no_data,
-                             dns_done *done, void *context)
-{
-    const struct dns_question question = {.name = name, .type = type, .resolvers = probe->partner->resolvers,
-                                          .resolver_count = probe->partner->resolver_count,
-                                          .confirm_no_data = confirm_no_data};
-    struct dns_query *query = dns_ask(probe->prober->dns, &question, done, context);
-    if (!query)
-        abort();
-    return query;
 }
 
 static void ask_addresses(struct host *host)
@@ -407,6 +485,7 @@ static void service_answered(void *context, const struct dns_answer *answer)
     struct probe *probe = context;
     struct walk_step *step = &probe->service_step;
     probe->service = NULL;
+    probe->service_authentic = answer->authentic;
     step_init(step, STAGE_SERVICE, STEP_OK);
     text_copy(step->target, sizeof step->target, probe->partner->service);
     text_copy(step->resolver, sizeof step->resolver, answer->resolver);
@@ -459,6 +538,13 @@ void lookup_timeout(struct probe *probe)
             lookup_timeout_answer(&answer, host->name, k == 0 ? DNS_A : DNS_AAAA, probe);
             address_answered(&host->queries[k], &answer);
         }
+        for (size_t k = 0; host->tlsa && k < host->port_count; k++) {
+            if (!host->tlsa[k].query)
+                continue;
+            dns_cancel(host->tlsa[k].query);
+            lookup_timeout_answer(&answer, host->tlsa[k].name, DNS_TLSA, probe);
+            tlsa_answered(&host->tlsa[k], &answer);
+        }
         for (size_t k = 0; k < host->endpoint_count; k++)
             endpoint_timeout(host->endpoints[k]);
     }
@@ -476,6 +562,12 @@ void lookup_free(struct probe *probe)
                 dns_cancel(host->queries[k].query);
             free(host->queries[k].answer);
         }
+        for (size_t k = 0; host->tlsa && k < host->port_count; k++) {
+            if (host->tlsa[k].query)
+                dns_cancel(host->tlsa[k].query);
+            free(host->tlsa[k].answer);
+        }
+        free(host->tlsa);
         for (size_t k = 0; k < host->endpoint_count; k++)
             endpoint_free(host->endpoints[k]);
         free(host->endpoints);

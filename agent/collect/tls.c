@@ -25,6 +25,7 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "collect/dns.h"
 
 int tls_transport_read(BIO *bio, char *data, size_t size, size_t *done)
 {
@@ -148,6 +149,38 @@ static bool set_extensions(SSL *ssl, const struct tls_target *target)
     return SSL_set_alpn_protos(ssl, list, (unsigned)length + 1) == 0;
 }
 
+/* Whether DANE can go by it (RFC 7672, 2.1.1 and 3.1.3): the usages that name our CAs are none of its. */
+static bool tlsa_usable(const struct dns_tlsa *tlsa)
+{
+    static const uint16_t lengths[] = {0, 32, 64}; /* of the certificate or key itself, SHA-256, SHA-512 */
+    enum { DANE_TA = 2, DANE_EE = 3, SPKI = 1 }; /* RFC 7218 */
+    return (tlsa->usage == DANE_TA || tlsa->usage == DANE_EE) && tlsa->selector <= SPKI &&
+           tlsa->matching < sizeof lengths / sizeof lengths[0] &&
+           (lengths[tlsa->matching] == 0 || lengths[tlsa->matching] == tlsa->length);
+}
+
+static bool set_dane(struct tls_session *session)
+{
+    const struct tls_target *target = session->target;
+    for (size_t i = 0; i < target->tlsa_count; i++) {
+        const struct dns_tlsa *tlsa = &target->tlsa[i];
+        if (!tlsa_usable(tlsa))
+            continue;
+        if (!session->dane && (SSL_dane_enable(session->ssl, target->tlsa_host) <= 0 ||
+                               !SSL_add1_host(session->ssl, target->verify_name)))
+            return false;
+        session->dane = true;
+        if (SSL_dane_tlsa_add(session->ssl, tlsa->usage, tlsa->selector, tlsa->matching, tlsa->data, tlsa->length) < 0)
+            return false;
+    }
+    if (session->dane) {
+        SSL_dane_set_flags(session->ssl, DANE_FLAG_NO_DANE_EE_NAMECHECKS);
+        SSL_set_hostflags(session->ssl, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    }
+    ERR_clear_error();
+    return true;
+}
+
 static bool set_transport(struct tls_session *session)
 {
     BIO *bio = BIO_new(session->trust->transport);
@@ -182,7 +215,8 @@ static struct tls_session *make_session(struct tls_trust *trust, int descriptor,
     }
     ERR_clear_error();
     session->ssl = SSL_new(trust->context);
-    if (!session->ssl || !set_transport(session) || !set_extensions(session->ssl, target)) {
+    if (!session->ssl || !set_transport(session) || !set_extensions(session->ssl, target) ||
+        !set_dane(session)) {
         tls_free(session);
         return NULL;
     }

@@ -56,8 +56,9 @@ static void describe_revocation(struct tls_result *result)
     }
 }
 
-static void describe_verification(struct tls_result *result, const char *wanted)
+static void describe_verification(struct tls_result *result, const struct tls_target *target)
 {
+    const char *wanted = target->verify_name;
     const struct observation_certificate *culprit = &result->culprit;
     const struct tls_facts *facts = &result->facts;
     char *out = result->detail, when[CLOCK_TEXT_SIZE];
@@ -96,6 +97,10 @@ static void describe_verification(struct tls_result *result, const char *wanted)
         break;
     case REASON_TLS_REVOCATION_UNKNOWN:
         describe_revocation(result);
+        break;
+    case REASON_TLS_DANE_MISMATCH:
+        text_format(out, size, "the chain fits none of the %zu TLSA records of %s; leaf \"%s\"", target->tlsa_count,
+                    target->tlsa_host, result->certificate_count ? result->certificates[0].subject : "");
         break;
     case REASON_TLS_PIN_MISMATCH:
         text_format(out, size, "no key of the chain is pinned; leaf \"%s\"",
@@ -199,7 +204,7 @@ void tls_describe(struct tls_result *result, const struct tls_target *target)
     if (result->reason == REASON_TLS_EXPIRING_SOON)
         describe_expiring(result);
     else if (tls_judge_chain(facts, &deciding) == result->reason) {
-        describe_verification(result, target->verify_name);
+        describe_verification(result, target);
         describe_others(result);
     } else if (facts->own_expired && result->reason == REASON_TLS_LOCAL_CERTIFICATE_PROBLEM)
         describe_own_dates(result);

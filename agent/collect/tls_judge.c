@@ -233,7 +233,6 @@ static int rank(enum reason reason)
         REASON_TLS_NOT_YET_VALID,
         REASON_TLS_EXPIRED,
         REASON_TLS_PIN_MISMATCH,
-        REASON_TLS_DANE_MISMATCH,
         REASON_TLS_WRONG_PRINCIPAL,
         REASON_TLS_WRONG_USAGE,
         REASON_TLS_CONSTRAINT_VIOLATED,
@@ -242,6 +241,7 @@ static int rank(enum reason reason)
         REASON_TLS_UNTRUSTED_ROOT,
         REASON_TLS_INCOMPLETE_CHAIN,
         REASON_TLS_SELF_SIGNED,
+        REASON_TLS_DANE_MISMATCH, /* where DANE decides, our CAs are not asked */
         REASON_TLS_MALFORMED_CERTIFICATE,
         REASON_TLS_DISTRUSTED,
         REASON_TLS_REVOKED,

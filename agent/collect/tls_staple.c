@@ -112,6 +112,8 @@ int tls_note_staple(SSL *ssl, void *unused)
     long size = SSL_get_tlsext_status_ocsp_resp(ssl, &der);
     if (sk_X509_num(chain) < 1)
         return 0;
+    if (session->dane && sk_X509_num(chain) == 1) /* DANE-EE: there is no issuer who could be asked (RFC 7672, 3.1.1) */
+        return 1;
     bool came = der && size > 0;
     if (came)
         tls_staple_judge(der, size, chain, session->trust->store, facts);

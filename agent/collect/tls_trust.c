@@ -202,6 +202,7 @@ static void set_callbacks(SSL_CTX *context, bool server)
 {
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
     SSL_CTX_set_cert_verify_callback(context, tls_verify, NULL);
+    SSL_CTX_dane_enable(context);
     SSL_CTX_set_info_callback(context, tls_note_alert);
     if (server) {
         SSL_CTX_set_options(context, SSL_OP_NO_TICKET);

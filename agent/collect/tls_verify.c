@@ -272,7 +272,7 @@ static void check_identity(struct tls_session *session, X509_STORE_CTX *store)
 {
     const struct tls_target *target = session->target;
     X509 *leaf = X509_STORE_CTX_get0_cert(store);
-    session->facts.name_wrong = target->identity != TLS_IDENTITY_ANY &&
+    session->facts.name_wrong = target->identity != TLS_IDENTITY_ANY && !session->dane &&
                                 (!leaf || !tls_name_matches(leaf, target->identity, target->verify_name));
     if (target->conf && target->conf->pin_count > 0)
         session->facts.pin_wrong = !pinned(session, X509_STORE_CTX_get0_chain(store));

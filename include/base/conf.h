@@ -99,6 +99,7 @@ struct conf_partner {
     bool enabled;   /* configured so, and in the share of this agent */
     bool elsewhere; /* it would be enabled, but another agent's share holds it */
     enum conf_families families;
+    bool dane; /* SMTP, XMPP: where DNSSEC proves the answers, TLSA records are looked for and decide */
     uint32_t expiry_days;  /* a certificate that ends within this many days is tlsExpiringSoon, a warning; 0 off */
     uint32_t expiry_minor; /* from so many days on its alarm is minor, then major; 0: it does not become that */
     uint32_t expiry_major;

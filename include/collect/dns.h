@@ -28,6 +28,15 @@ struct dns_target { /* of an SRV (RFC 2782) or MX (RFC 5321) record */
                                     "" is the root, which denies the service when it is the only target */
 };
 
+#define DNS_TLSA_MAX 8         /* TLSA records of one name that are used */
+#define DNS_TLSA_OCTETS 512    /* of their data; longer ones are counted, but not kept */
+
+struct dns_tlsa { /* RFC 6698, 2.1 */
+    uint8_t usage, selector, matching;
+    uint16_t length;
+    uint8_t data[DNS_TLSA_OCTETS];
+};
+
 /* What one question brought, with the facts that it was judged by. */
 struct dns_answer {
     enum dns_type type;
@@ -49,8 +58,13 @@ struct dns_answer {
     char canonical[OBSERVATION_NAME]; /* last alias target, "" when the name is no alias */
     size_t target_count;
     size_t target_total; /* with those beyond DNS_TARGETS_MAX */
-    struct dns_target targets[DNS_TARGETS_MAX]; /* in the order of priority, then weight downwards, then host; the
-                                                   first ones of that order; without duplicates */
+    size_t tlsa_count;
+    size_t tlsa_total;   /* with those that are not kept */
+    union { /* by the type of the question */
+        struct dns_target targets[DNS_TARGETS_MAX]; /* in the order of priority, then weight downwards, then host; the
+                                                       first ones of that order; without duplicates */
+        struct dns_tlsa tlsa[DNS_TLSA_MAX]; /* in the order of the reply */
+    };
     size_t address_count;
     size_t address_total;
     struct address addresses[DNS_ADDRESSES_MAX]; /* in the order of their octets, without duplicates */

@@ -49,6 +49,13 @@ struct host { /* whose addresses are looked up */
         struct dns_query *query; /* NULL when not under way */
         struct dns_answer *answer;
     } queries[2]; /* A, AAAA */
+    struct host_tlsa { /* for the endpoints at one of the ports */
+        struct host *host;
+        char name[OBSERVATION_NAME]; /* _25._tcp.HOST */
+        struct dns_query *query;     /* NULL when not under way */
+        struct dns_answer *answer;   /* NULL: there are none that DNSSEC proves */
+    } *tlsa; /* port_count of them; NULL when they are not looked for */
+    size_t tlsa_left; /* questions under way */
     struct walk_step step;
     struct observation_probe told;
     size_t endpoint_count;
@@ -69,6 +76,7 @@ struct probe {
     sd_event_source *timer; /* of the whole walk; also ends a walk that ended within probe_start */
     bool service_asked;
     struct dns_query *service;
+    bool service_authentic; /* DNSSEC proved the answer */
     struct walk_step service_step;
     struct observation_probe service_told;
     size_t host_count;
@@ -136,6 +144,8 @@ void lookup_timeout(struct probe *probe);
 /* lookup_free(probe): cancels and frees hosts and their endpoints. */
 void lookup_free(struct probe *probe);
 
+/* lookup_tlsa(host, port): the TLSA records that DNSSEC proved, NULL none. */
+const struct host_tlsa *lookup_tlsa(const struct host *host, uint16_t port);
 /* lookup_told_init(told, kind, partner): nothing known. lookup_tell(told, step): what is told is what is shown. */
 void lookup_told_init(struct observation_probe *told, enum probe_kind kind, const struct conf_partner *partner);
 void lookup_tell(struct observation_probe *told, const struct walk_step *step);

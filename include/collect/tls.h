@@ -13,6 +13,7 @@
 
 #include "base/conf.h"
 
+struct dns_tlsa;
 struct tls_trust;
 struct tls_session;
 
@@ -59,6 +60,11 @@ struct tls_target { /* kept by the caller while the session lives */
     uint32_t expiry_days;                    /* 0: do not look */
     const struct conf_trust *conf;           /* pins; NULL none */
     bool spoken;                             /* the peer has already spoken before TLS (STARTTLS) */
+    size_t tlsa_count;                       /* DANE (RFC 7672, RFC 7673): records that DNSSEC proved; where one of them
+                                                is of usage DANE-TA or DANE-EE they are asked instead of our CAs, and
+                                                with DANE-EE no name either */
+    const struct dns_tlsa *tlsa;
+    const char *tlsa_host;                   /* a reference identity besides verify_name: whose records they are */
 };
 
 enum tls_want { TLS_WANT_NONE = 0, TLS_WANT_READ = 1, TLS_WANT_WRITE = 2 };

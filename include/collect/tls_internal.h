@@ -91,6 +91,7 @@ struct tls_material {
 struct tls_trust *tls_trust_build(struct tls_material *material, bool trust_missing, const char *problem);
 
 struct tls_session {
+    bool dane; /* TLSA records decide; libssl compares the names */
     struct tls_trust *trust;
     const struct tls_target *target;
     SSL *ssl;

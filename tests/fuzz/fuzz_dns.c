@@ -66,6 +66,9 @@ static void answer_check(const struct dns_answer *answer, bool is_reply)
 {
     require(answer->target_count <= DNS_TARGETS_MAX && answer->target_count <= answer->target_total);
     require(answer->address_count <= DNS_ADDRESSES_MAX && answer->address_count <= answer->address_total);
+    require(answer->tlsa_count <= DNS_TLSA_MAX && answer->tlsa_count <= answer->tlsa_total);
+    for (size_t i = 0; i < answer->tlsa_count; i++)
+        require(answer->tlsa[i].length > 0 && answer->tlsa[i].length <= DNS_TLSA_OCTETS);
     require(is_reply || (answer->rcode == -1 && answer->reason == REASON_DNS_MALFORMED));
     require((answer->reason == REASON_NONE) == (answer->detail[0] == '\0'));
     require(answer->reason != REASON_NONE || answer->rcode == 0);

@@ -69,6 +69,19 @@ static json_t *targets_json(const struct dns_answer *answer)
     return list;
 }
 
+static json_t *tlsa_json(const struct dns_answer *answer)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < answer->tlsa_count; i++) {
+        const struct dns_tlsa *tlsa = &answer->tlsa[i];
+        char text[2 * DNS_TLSA_OCTETS + 1] = "";
+        for (size_t k = 0; k < tlsa->length; k++)
+            snprintf(text + 2 * k, 3, "%02x", tlsa->data[k]);
+        json_array_append_new(list, json_pack("[i,i,i,s]", tlsa->usage, tlsa->selector, tlsa->matching, text));
+    }
+    return list;
+}
+
 static json_t *addresses_json(const struct dns_answer *answer)
 {
     json_t *list = json_array();
@@ -86,13 +99,15 @@ static void answered(void *context, const struct dns_answer *answer)
     if (asking)
         fail("called back from within dns_ask", answer->name);
     json_t *line = json_pack(
-        "{s:i,s:s,s:s,s:s,s:i,s:i,s:s,s:b,s:b,s:b,s:I,s:s,s:I,s:i,s:s,s:s,s:I,s:o,s:I,s:o}", "number", (int)(intptr_t)context,
+        "{s:i,s:s,s:s,s:s,s:i,s:i,s:s,s:b,s:b,s:b,s:I,s:s,s:I,s:i,s:s,s:s,s:I,s:o,s:I,s:o,s:I,s:o}", "number", (int)(intptr_t)context,
         "name", answer->name, "type", dns_type_name(answer->type), "reason", reason_name(answer->reason), "rcode",
         answer->rcode, "ede", answer->ede, "ede_text", answer->ede_text, "authentic", answer->authentic,
         "unconfirmed", answer->unconfirmed, "tcp",
         answer->tcp, "ttl", (json_int_t)answer->ttl, "resolver", answer->resolver, "duration",
         (json_int_t)answer->duration, "tries", (int)answer->tries, "detail", answer->detail, "canonical",
-        answer->canonical, "target_total", (json_int_t)answer->target_total, "targets", targets_json(answer),
+        answer->canonical, "target_total", (json_int_t)answer->target_total, "targets",
+        answer->type == DNS_TLSA ? json_array() : targets_json(answer), "tlsa_total", (json_int_t)answer->tlsa_total, "tlsa",
+        tlsa_json(answer),
         "address_total", (json_int_t)answer->address_total, "addresses", addresses_json(answer));
     if (line == NULL)
         fail("no JSON of the answer for", answer->name);

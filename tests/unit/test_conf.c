@@ -128,7 +128,7 @@ static const struct {
      "f.conf:1: collectors.budgets.conect: there is no such setting. Did you mean \"connect\"?"},
     {"defaults: { enable = true; };",
      "f.conf:1: defaults.enable: there is no such setting (have: protocol, interval, trust, resolvers, proxy, "
-     "allowed_targets, contact, families, expiry_days)"},
+     "allowed_targets, contact, families, dane, expiry_days)"},
     {PARTNER("\n prxy = \"\";"), "f.conf:2: partners[0].prxy: there is no such setting. Did you mean \"proxy\"?"},
     {"thresholds: { tlsOutgoin: { }; };",
      "f.conf:1: thresholds.tlsOutgoin: no event \"tlsOutgoin\" (have: tlsOutgoing, authSource, domainPartner, "
@@ -286,7 +286,7 @@ static const struct {
      "probably meant; or \"198.51.100.5\" for this one address"},
     {"defaults: { networks = (\"192.0.2.1\"); };",
      "f.conf:1: defaults.networks: there is no such setting (have: protocol, interval, trust, resolvers, proxy, "
-     "allowed_targets, contact, families, expiry_days)"},
+     "allowed_targets, contact, families, dane, expiry_days)"},
     {"edge: { domains = (\"a b\"); };", "f.conf:1: edge.domains[0]: \"a b\" is no legal host or domain name"},
     {"edge: { ports = (5061, 0, 65536); };", "f.conf:1: edge.ports[1]: 0 is out of range: 1 to 65535 is possible\n"
                                              "f.conf:1: edge.ports[2]: 65536 is out of range: 1 to 65535 is possible"},

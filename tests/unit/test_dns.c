@@ -397,6 +397,42 @@ Test(dns, an_alias_is_an_answer_to_its_own_type)
     cr_expect_str_eq(answer.canonical, "b.example");
 }
 
+static void add_tlsa(unsigned usage, size_t octets)
+{
+    record_begin(0, DNS_TLSA, 60);
+    put8(usage), put8(1), put8(2);
+    for (size_t i = 0; i < octets; i++)
+        put8((unsigned)i & 0xff);
+    record_end();
+}
+
+Test(dns, reads_tlsa_records)
+{
+    start("_25._tcp.a.example", DNS_TLSA, 0);
+    add_tlsa(3, 32);
+    add_tlsa(2, DNS_TLSA_OCTETS);
+    add_tlsa(1, DNS_TLSA_OCTETS + 1); /* counted only */
+    judged(REASON_NONE);
+    cr_expect_eq(answer.tlsa_total, 3);
+    cr_assert_eq(answer.tlsa_count, 2);
+    cr_expect_eq(answer.tlsa[0].usage, 3);
+    cr_expect_eq(answer.tlsa[0].selector, 1);
+    cr_expect_eq(answer.tlsa[0].matching, 2);
+    cr_expect_eq(answer.tlsa[0].length, 32);
+    cr_expect_eq(answer.tlsa[0].data[31], 31);
+    cr_expect_eq(answer.tlsa[1].length, DNS_TLSA_OCTETS);
+    for (size_t i = 0; i < DNS_TLSA_MAX; i++)
+        add_tlsa(3, 32);
+    judged(REASON_NONE);
+    cr_expect_eq(answer.tlsa_count, DNS_TLSA_MAX);
+    cr_expect_eq(answer.tlsa_total, 3 + DNS_TLSA_MAX);
+    for (size_t octets = 0; octets < 2; octets++) {
+        start("_25._tcp.a.example", DNS_TLSA, 0);
+        add_tlsa(3, octets);
+        judged(octets == 0 ? REASON_DNS_MALFORMED : REASON_NONE);
+    }
+}
+
 Test(dns, tells_no_data_from_no_name)
 {
     start("a.example", DNS_SRV, 0);

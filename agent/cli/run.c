@@ -1,16 +1,17 @@
 /*
- * The daemon. Its main thread runs Net-SNMP's loop (report/session), which also watches the queue of the collectors and
- * the signals; nothing else of the program runs in it. A turn is: a step of SNMP, a batch of observations into the
- * ledger, whose transitions are logged and become notifications, and once a second a tick.
+ * The daemon. Its main thread runs Net-SNMP's loop (report/session), which also watches the queue of the collectors, the
+ * history and the signals; nothing else of the program runs in it. A turn is: a step of SNMP, a batch of observations
+ * into the ledger, whose transitions are logged, stored and then notified, and once a second a tick.
  *
- * Order of start: self-test, configuration, queue, ledger, SNMP, collectors, feeds; of the end: the reverse. Reload: the
- * new file is read and checked as a whole first; when it is bad, nothing changes but the alarm monConfigInvalid; when it
- * is good, feeds and collectors are stopped (milliseconds), what they told is drained, the ledger is bound to the new
- * partners by name, and they start again, the feeds where they were left.
+ * Order of start: self-test, configuration, queue, the history with the ledger of before, SNMP, collectors, feeds; of the
+ * end: the reverse, the last batch of the history after SNMP. Reload: the new file is read and checked as a whole first;
+ * when it is bad, nothing changes but the alarm monConfigInvalid; when it is good, feeds and collectors are stopped
+ * (milliseconds), what they told is drained, the ledger is bound to the new partners by name, and they start again, the
+ * feeds where they were left.
  */
 #include "cli/check_config.h"
 #include "cli/cli.h"
-#include "cli/run_feeds.h"
+#include "cli/run_parts.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -23,77 +24,23 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/conf.h"
 #include "base/log.h"
-#include "base/queue.h"
 #include "base/text.h"
-#include "collect/collector.h"
 #include "collect/tls.h"
-#include "ledger/ledger.h"
 #include "report/notify.h"
-#include "report/session.h"
 
-#define BATCH 256                              /* observations between two steps of SNMP */
-#define MASTER_PATIENCE (30 * CLOCK_SECOND)    /* without a master before that is an alarm */
-#define DROPS_QUIET (60 * CLOCK_SECOND)        /* without a dropped observation before that alarm clears */
-
-struct daemon {
-    const char *path;
-    struct conf *conf;
-    struct queue *queue;
-    struct ledger *ledger;
-    struct collectors *collectors;
-    struct run_feeds feeds;
-    struct session_status status;
-    int signals;
-    bool ending;
-    bool master_lost;     /* the alarm is raised */
-    int64_t connected_run; /* when the master was last there */
-    int64_t dropped_run;   /* when an observation was last dropped; CLOCK_NEVER: the alarm is not raised */
-    struct observation batch[BATCH];
-};
-
-/* "sip1.contoso.example 192.0.2.10 port 5061": a name may have several endpoints. */
-static const char *place_text(const struct ledger_alarm *alarm, char *out, size_t size)
-{
-    char address[ADDRESS_TEXT_SIZE];
-    text_copy(out, size, alarm->target);
-    if (alarm->port)
-        text_append(out, size, " %s port %u", address_text(&alarm->address, address), alarm->port);
-    return out;
-}
-
-static void on_transition(void *context, const struct transition *transition)
-{
-    (void)context;
-    static const char *const kinds[] = {
-        [TRANSITION_RAISED] = "raised", [TRANSITION_CHANGED] = "changed", [TRANSITION_CLEARED] = "cleared"};
-    const struct ledger_alarm *alarm = &transition->alarm;
-    const struct reason_info *reason = reason_info(alarm->reason);
-    const char *name = *alarm->name ? alarm->name : alarm->source ? "no partner" : "fedwarden itself";
-    char place[OBSERVATION_NAME + ADDRESS_TEXT_SIZE + 16];
-
-    place_text(alarm, place, sizeof place);
-    if (transition->kind == TRANSITION_CLEARED)
-        log_notice("alarm", "%" PRIu32 " cleared: %s, %s, %s %s", alarm->id, name, event_name(alarm->event),
-                   reason->name, place);
-    else
-        log_notice("alarm", "%" PRIu32 " %s: %s, %s, %s (%s) %s: %s Cause: %s Resolution: %s", alarm->id,
-                   kinds[transition->kind], name, event_name(alarm->event), reason->name,
-                   severity_name(alarm->severity), place, alarm->detail, reason->cause, reason->resolution);
-    notify_submit(transition);
-}
+#define READY_PATIENCE (3 * CLOCK_SECOND) /* a disk that is slow must not keep the service manager waiting */
 
 static size_t drain_batch(struct daemon *daemon)
 {
-    size_t count = queue_take(daemon->queue, daemon->batch, BATCH);
+    size_t count = queue_take(daemon->queue, daemon->batch, RUN_BATCH);
     for (size_t i = 0; i < count; i++) {
         if (daemon->batch[i].kind == OBSERVATION_MARK)
             run_feeds_mark(&daemon->feeds, &daemon->batch[i]);
         else
             ledger_apply(daemon->ledger, &daemon->batch[i]);
     }
-    queue_stored(daemon->queue, queue_taken(daemon->queue)); /* all is kept in memory */
+    run_history_drained(daemon);
     return count;
 }
 
@@ -109,59 +56,9 @@ static void on_queue(int descriptor, void *context)
     drain_batch(context);
 }
 
-static void watch_drops(struct daemon *daemon, int64_t wall, int64_t run)
-{
-    uint64_t dropped = queue_dropped(daemon->queue);
-    if (dropped != daemon->status.dropped) {
-        char detail[OBSERVATION_DETAIL];
-        text_format(detail, sizeof detail, "%" PRIu64 " observations dropped; collectors.queue is %" PRIu32, dropped,
-                    daemon->conf->collectors.queue);
-        daemon->status.dropped = dropped;
-        daemon->dropped_run = run;
-        ledger_full(daemon->ledger, LEDGER_FULL_QUEUE, true, detail, wall, run);
-    } else if (daemon->dropped_run != CLOCK_NEVER && run - daemon->dropped_run > DROPS_QUIET) {
-        daemon->dropped_run = CLOCK_NEVER;
-        ledger_full(daemon->ledger, LEDGER_FULL_QUEUE, false, "", wall, run);
-    }
-}
-
-static void watch_master(struct daemon *daemon, int64_t wall, int64_t run)
-{
-    if (daemon->conf->agent.mode != AGENT_SUBAGENT)
-        return;
-    if (session_connected()) {
-        daemon->connected_run = run;
-        if (daemon->master_lost) {
-            daemon->master_lost = false;
-            ledger_self(daemon->ledger, REASON_MON_MASTER_LOST, false, "", wall, run);
-        }
-    } else if (!daemon->master_lost && run - daemon->connected_run > MASTER_PATIENCE) {
-        char detail[OBSERVATION_DETAIL];
-        daemon->master_lost = true;
-        text_format(detail, sizeof detail, "no SNMP master at %s", daemon->conf->agent.agentx_socket);
-        ledger_self(daemon->ledger, REASON_MON_MASTER_LOST, true, detail, wall, run);
-    }
-}
-
-static void tell_systemd(const struct daemon *daemon)
-{
-    struct ledger_summary summary;
-    ledger_summarise(daemon->ledger, &summary);
-    sd_notifyf(0, "WATCHDOG=1\nSTATUS=%" PRIu32 " partners: %" PRIu32 " critical, %" PRIu32 " warning, %" PRIu32
-                  " ok, %" PRIu32 " not known yet; %" PRIu32 " alarms",
-               summary.partners, summary.critical, summary.warning, summary.ok, summary.unknown, summary.alarms);
-}
-
 static void on_tick(void *context)
 {
-    struct daemon *daemon = context;
-    int64_t wall = clock_wall(), run = clock_run();
-    watch_drops(daemon, wall, run);
-    watch_master(daemon, wall, run);
-    run_feeds_watch(&daemon->feeds, daemon->ledger, &daemon->status, wall, run);
-    ledger_tick(daemon->ledger, wall, run);
-    notify_step();
-    tell_systemd(daemon);
+    run_watch(context);
 }
 
 static void log_errors(const struct conf_errors *errors)
@@ -191,6 +88,8 @@ static void warn_restart_needed(const struct conf *old, const struct conf *new)
                     new->path);
     if (old->collectors.queue != new->collectors.queue)
         log_warning("run", "%s: collectors.queue changed; this takes effect when fedwarden is restarted", new->path);
+    if (!same_text(old->history.file, new->history.file))
+        log_warning("run", "%s: history.file changed; this takes effect when fedwarden is restarted", new->path);
 }
 
 static void put_in_force(struct daemon *daemon, struct conf *conf)
@@ -204,6 +103,7 @@ static void put_in_force(struct daemon *daemon, struct conf *conf)
     notify_open(&conf->agent);
     log_level_set(conf->log_level);
     daemon->conf = conf;
+    run_history_bound(daemon, old);
     daemon->status.loaded_wall = conf->loaded;
     daemon->collectors = collectors_start(conf, daemon->queue);
     if (!daemon->collectors || !run_feeds_start(&daemon->feeds, conf, daemon->queue)) {
@@ -250,6 +150,15 @@ static void reload(struct daemon *daemon)
         ledger_self(daemon->ledger, REASON_MON_CONFIG_INVALID, true, daemon->status.load_error, wall, run);
     }
     conf_errors_clear(&errors);
+    daemon->ready_until = clock_run() + READY_PATIENCE;
+}
+
+/* From the moment at which the service manager hears that we are ready no line of a log is lost, however we end. */
+static void tell_ready(struct daemon *daemon)
+{
+    if (!daemon->ready_until || (!run_feeds_safe(&daemon->feeds) && clock_run() < daemon->ready_until))
+        return;
+    daemon->ready_until = 0;
     sd_notify(0, "READY=1");
 }
 
@@ -309,10 +218,9 @@ static bool start(struct daemon *daemon)
     daemon->status.start_run = run;
     daemon->status.loaded_wall = daemon->conf->loaded;
     daemon->connected_run = run;
-    daemon->ledger = ledger_new(daemon->conf, wall, run, on_transition, daemon);
-    if (!session_open(daemon->conf, daemon->ledger, &daemon->status))
+    if (!run_history_open(daemon, wall, run) || !session_open(daemon->conf, daemon->ledger, &daemon->status))
         return false;
-    notify_open(&daemon->conf->agent);
+    run_history_start(daemon);
     session_watch(queue_descriptor(daemon->queue), on_queue, daemon);
     session_watch(daemon->signals, on_signal, daemon);
     session_every(1, on_tick, daemon);
@@ -326,10 +234,12 @@ static void stop(struct daemon *daemon)
     collectors_stop(daemon->collectors);
     if (daemon->ledger) {
         drain(daemon);
+        run_history_flush(daemon);
         notify_step();
         session_close();
         notify_close();
     }
+    run_history_close(daemon);
     ledger_free(daemon->ledger);
     run_feeds_end(&daemon->feeds);
     queue_free(daemon->queue);
@@ -356,8 +266,8 @@ int cli_run(int argc, char **argv)
     bool started = start(&daemon);
     if (started) {
         log_notice("run", "watching the partners of %s: %zu", daemon.path, daemon.conf->partner_count);
-        sd_notify(0, "READY=1");
-        while (!daemon.ending)
+        daemon.ready_until = clock_run() + READY_PATIENCE;
+        for (tell_ready(&daemon); !daemon.ending; tell_ready(&daemon))
             session_turn();
         sd_notify(0, "STOPPING=1");
         log_notice("run", "ending");

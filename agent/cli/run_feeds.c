@@ -39,6 +39,39 @@ static void try_to_listen(struct run_feeds *run_feeds)
     text_copy(run_feeds->listen_problem, sizeof run_feeds->listen_problem, problem);
 }
 
+static bool is_on(const struct conf *conf, const char *feed)
+{
+    for (size_t i = 0; i < conf->feed_count; i++)
+        if (strcmp(conf->feeds[i].name, feed) == 0)
+            return conf->feeds[i].enabled;
+    return false;
+}
+
+void run_feeds_restore(struct run_feeds *run_feeds, const struct conf *conf, struct history *history)
+{
+    const struct history_mark *marks;
+    size_t count = history_marks(history, &marks);
+    run_feeds->history = history;
+    for (size_t i = 0; i < count; i++) {
+        struct observation_mark *reports = &run_feeds->tlsrpt_mark;
+        if (is_on(conf, marks[i].feed)) {
+            feed_marks_put(&run_feeds->marks, marks[i].feed, marks[i].data, marks[i].length);
+        } else if (strcmp(marks[i].feed, TLSRPT_MARK) != 0) {
+            history_forget_mark(history, marks[i].feed);
+        } else if (marks[i].length <= sizeof reports->data) {
+            reports->length = (uint32_t)marks[i].length;
+            memcpy(reports->data, marks[i].data, marks[i].length);
+        }
+    }
+}
+
+void run_feeds_forget(struct run_feeds *run_feeds, const struct conf *old, const struct conf *conf)
+{
+    for (size_t i = 0; run_feeds->history && i < old->feed_count; i++)
+        if (!is_on(conf, old->feeds[i].name))
+            history_forget_mark(run_feeds->history, old->feeds[i].name);
+}
+
 bool run_feeds_start(struct run_feeds *run_feeds, const struct conf *conf, struct queue *queue)
 {
     free(run_feeds->each);
@@ -49,6 +82,7 @@ bool run_feeds_start(struct run_feeds *run_feeds, const struct conf *conf, struc
         run_feeds->each[i].judged_run = clock_run();
     run_feeds->conf = conf;
     run_feeds->queue = queue;
+    run_feeds->marked = 0;
     try_to_listen(run_feeds);
     run_feeds->inbox = inbox_start(conf, queue, run_feeds->inbox);
     run_feeds->tlsrpt = tlsrpt_start(conf, queue, run_feeds->tlsrpt_mark.data, run_feeds->tlsrpt_mark.length);
@@ -85,11 +119,30 @@ void run_feeds_stop(struct run_feeds *run_feeds, void (*drain)(void *context), v
 void run_feeds_mark(struct run_feeds *run_feeds, const struct observation *observation)
 {
     struct feed_marks marks = {0};
-    if (observation->origin == ORIGIN_FEEDS)
+    if (observation->origin == ORIGIN_FEEDS) {
         feeds_mark_take(run_feeds->feeds, observation->mark.number, &marks);
-    else if (observation->origin == ORIGIN_TLSRPT)
+        if (!run_feeds->marked)
+            run_feeds->marked = queue_taken(run_feeds->queue);
+    } else if (observation->origin == ORIGIN_TLSRPT) {
         run_feeds->tlsrpt_mark = observation->mark;
+        feed_marks_put(&marks, TLSRPT_MARK, observation->mark.data, observation->mark.length);
+    }
+    for (size_t i = 0; run_feeds->history && i < marks.count; i++) {
+        struct history_mark mark = {.length = marks.marks[i].length, .data = marks.marks[i].data};
+        text_copy(mark.feed, sizeof mark.feed, marks.marks[i].feed);
+        history_mark(run_feeds->history, &mark);
+    }
     feed_marks_clear(&marks);
+}
+
+bool run_feeds_safe(const struct run_feeds *run_feeds)
+{
+    if (run_feeds->marked)
+        return queue_is_stored(run_feeds->queue, run_feeds->marked);
+    for (size_t i = 0; i < run_feeds->conf->feed_count; i++)
+        if (run_feeds->conf->feeds[i].enabled)
+            return false;
+    return true;
 }
 
 void run_feeds_end(struct run_feeds *run_feeds)

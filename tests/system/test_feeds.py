@@ -201,7 +201,7 @@ def test_preset_with_a_mistake(folder):
         edge.start()
         edge.fedwarden.reload(edge.configuration(wrong))
         raised = edge.wait_raised("monConfigInvalid")
-        assert f"{mine}:4: " in raised["fedwAlarmDetail"]
+        assert "mine.conf:4: " in raised["fedwAlarmDetail"]
         write(edge.log, [guess(1)])
         edge.wait_count(1)  # the feed of before goes on
         edge.fedwarden.reload(good)

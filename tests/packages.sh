@@ -16,12 +16,13 @@ test="$demo libcriterion-dev python3-pytest knot-dnsutils snmpd unbound prosody 
     libdb5.3 libicu72 libnsl2 libsasl2-modules" # the last four: tests/system/lab_postfix.py
 # nagios4-core wants some mail program; this one is no daemon.
 integration="$test nagios4-core msmtp-mta monitoring-plugins-basic monitoring-plugins-standard
-    prometheus prometheus-snmp-exporter snmptt icinga2-bin"
+    prometheus prometheus-snmp-exporter snmptt icinga2-bin
+    zabbix-server-pgsql zabbix-frontend-php postgresql php-cli php-pgsql"
 # check_curl of the plugins needs liburiparser1, which their package only recommends.
 bench='pcre2-utils dnsperf prometheus-blackbox-exporter monitoring-plugins-basic monitoring-plugins-standard liburiparser1'
 
 # Packages whose services would start, and the services.
-daemons='icinga2 knot kamailio nagios4 nginx prometheus prometheus-snmp-exporter prosody snmpd snmptrapd snmptt tinyproxy unbound prometheus-blackbox-exporter'
+daemons='icinga2 knot kamailio nagios4 nginx prometheus prometheus-snmp-exporter prosody postgresql snmpd snmptrapd snmptt tinyproxy unbound prometheus-blackbox-exporter zabbix-server'
 policy=/usr/sbin/policy-rc.d
 
 fail()

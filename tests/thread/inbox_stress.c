@@ -1,6 +1,6 @@
 /*
  * Several senders push events through the socket while the queue is full most of the time and the inbox is stopped and
- * started again, as a reload does. Each event that was answered with ok must be taken from the queue and stored exactly once,
+ * started again, as a reload does. Each event that was answered with ok must be taken and stored exactly once,
  * those of one sender in their order; each bad one must be refused; nobody may lose a connection. Run under
  * ThreadSanitizer.
  */

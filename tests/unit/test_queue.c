@@ -1,5 +1,7 @@
 #include <criterion/criterion.h>
 #include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "base/observation.h"
 #include "base/queue.h"
@@ -77,4 +79,46 @@ Test(queue, more_than_the_whole_room_is_refused)
     cr_assert_not(readable(queue));
     queue_free(queue);
     queue_free(NULL);
+}
+
+Test(queue, is_settled_behind_marks)
+{
+    struct queue *queue = queue_new(16);
+    struct observation in[4] = {{.kind = OBSERVATION_EVENT, .origin = ORIGIN_FEEDS},
+                                {.kind = OBSERVATION_EVENT, .origin = ORIGIN_TLSRPT},
+                                {.kind = OBSERVATION_MARK, .origin = ORIGIN_TLSRPT},
+                                {.kind = OBSERVATION_MARK, .origin = ORIGIN_FEEDS}};
+    struct observation out[8];
+    uint64_t number = 0;
+    cr_expect(queue_settled(queue));
+    cr_assert(queue_offer_whole(queue, in, 4, &number));
+    cr_expect_eq(number, 4);
+    cr_expect(queue_settled(queue), "what was not taken does not matter");
+    cr_expect_eq(queue_take(queue, out, 8), 3, "a mark is the last");
+    cr_expect(!queue_settled(queue), "the feeds are not");
+    cr_expect_eq(queue_taken(queue), 3);
+    cr_expect_eq(queue_take(queue, out, 8), 1);
+    cr_expect(queue_settled(queue));
+    cr_expect(!queue_offer_whole(queue, in, 0, &number));
+    queue_free(queue);
+}
+
+Test(queue, tells_what_is_stored)
+{
+    struct queue *queue = queue_new(16);
+    eventfd_t value;
+    int watch = eventfd(0, EFD_NONBLOCK);
+    queue_watch_stored(queue, watch);
+    cr_expect(!queue_is_stored(queue, 1));
+    queue_stored(queue, 2);
+    cr_expect(queue_is_stored(queue, 1) && queue_is_stored(queue, 2) && !queue_is_stored(queue, 3));
+    cr_expect_eq(eventfd_read(watch, &value), 0);
+    queue_stored(queue, 1);
+    cr_expect(queue_is_stored(queue, 2), "it does not go back");
+    cr_expect_neq(eventfd_read(watch, &value), 0, "nothing new");
+    queue_unwatch_stored(queue, watch);
+    queue_stored(queue, 9);
+    cr_expect_neq(eventfd_read(watch, &value), 0);
+    close(watch);
+    queue_free(queue);
 }

@@ -32,7 +32,7 @@ static enum fault next(bool writes)
     if (call < from || call >= faults->until || (call - from) % every)
         return FAULT_NONE;
     enum fault fault = (enum fault)faults->fault;
-    if (fault == FAULT_FULL && !writes)
+    if ((fault == FAULT_FULL && !writes) || (fault >= FAULT_OPEN && fault <= FAULT_SHARED && writes))
         return FAULT_NONE;
     faults->failed++;
     return fault;
@@ -54,7 +54,7 @@ static int faulty_write(sqlite3_file *file, const void *data, int amount, sqlite
     enum fault fault = next(true);
     if (fault == FAULT_FULL)
         return SQLITE_FULL;
-    if (fault == FAULT_IO || fault == FAULT_OPEN)
+    if (fault == FAULT_IO)
         return SQLITE_IOERR_WRITE;
     int code = real->pMethods->xWrite(real, data, fault == FAULT_TORN || fault == FAULT_EXIT ? amount / 2 : amount, at);
     if (fault == FAULT_EXIT)
@@ -120,6 +120,8 @@ static int faulty_device(sqlite3_file *file)
 
 static int faulty_shm_map(sqlite3_file *file, int page, int size, int extend, void volatile **out)
 {
+    if (faults->fault == FAULT_SHARED && faults->until)
+        return SQLITE_IOERR_SHMSIZE;
     return real_of(file)->pMethods->xShmMap(real_of(file), page, size, extend, out);
 }
 
@@ -167,7 +169,8 @@ static int faulty_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *out, in
     enum fault fault = next(false);
     if (fault == FAULT_EXIT)
         _exit(9);
-    if (fault != FAULT_NONE && fault != FAULT_LATE)
+    if (fault != FAULT_NONE && fault != FAULT_LATE && fault != FAULT_SHARED &&
+        (fault != FAULT_READONLY || flags & SQLITE_OPEN_READWRITE))
         return SQLITE_CANTOPEN;
     int code = real_vfs->xOpen(real_vfs, name, file->real, flags, out_flags);
     if (code == SQLITE_OK)
@@ -181,7 +184,8 @@ static int faulty_delete(sqlite3_vfs *vfs, const char *name, int sync)
     enum fault fault = next(false);
     if (fault == FAULT_EXIT)
         _exit(9);
-    return fault == FAULT_NONE ? real_vfs->xDelete(real_vfs, name, sync) : SQLITE_IOERR_DELETE;
+    return fault == FAULT_NONE || fault == FAULT_SHARED ? real_vfs->xDelete(real_vfs, name, sync)
+                                                        : SQLITE_IOERR_DELETE;
 }
 
 void faults_install(void)

@@ -14,6 +14,8 @@ enum fault {
     FAULT_IO,   /* SQLITE_IOERR */
     FAULT_FULL, /* SQLITE_FULL for writes */
     FAULT_OPEN, /* nothing can be opened */
+    FAULT_READONLY, /* nothing can be opened for writing */
+    FAULT_SHARED,   /* there is no room for the memory that is shared with readers */
     FAULT_TORN, /* half of what is written is, then SQLITE_IOERR */
     FAULT_LATE, /* it is done, and then SQLITE_IOERR */
     FAULT_EXIT, /* half of what is written is, then the process ends at once */

@@ -209,9 +209,12 @@ static void wait_for(struct life *life, uint64_t number)
 {
     struct pollfd ready = {history_descriptor(life->history), POLLIN, 0};
     while (history_ended(life->history) < number) {
-        cr_assert_eq(poll(&ready, 1, 20000), 1, "a batch does not end");
         /* what came back because the file is another one goes out anew */
         number = history_step(life->history, life->fixture.ledger, life->fixture.wall, life->fixture.run);
+        if (poll(&ready, 1, 20000) != 1) {
+            history_failing(life->history, life->problem, sizeof life->problem);
+            cr_assert_fail("a batch does not end: %s", life->problem);
+        }
     }
 }
 

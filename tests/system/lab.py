@@ -373,33 +373,53 @@ class MutualTls(Server):
 
 
 class Prosody(Server):
-    """An XMPP server that offers STARTTLS to other servers of its domain's peers. It reads certificates once."""
+    """An XMPP server that offers STARTTLS to other servers of its domain's peers. It reads certificates once.
 
-    def __init__(self, folder, name, address, port, files, domain):
+    client_port   of clients, which may send passwords in the clear; other servers then need good certificates
+    roots         file of CAs that those of other servers must come from
+    modules       beside those that it needs;  settings: further lines;  log: a file instead of the usual one
+    """
+
+    def __init__(self, folder, name, address, port, files, domain, client_port=0, roots=None, modules=(), settings="",
+                 log="*console"):
         super().__init__(folder, name, address, port)
         self.files = files
         self.domain = domain
+        self.client_port = client_port
+        self.roots = roots
+        self.modules = ("tls", "dialback", "saslauth", "disco", *modules)
+        self.settings = settings
+        self.target = log
 
     def prepare(self):
         (self.folder / "data").mkdir(exist_ok=True)
+        cafile = f', cafile = "{self.roots}"' if self.roots else ""
+        clients = """s2s_secure_auth = true
+c2s_require_encryption = false
+allow_unencrypted_plain_auth = true
+authentication = "internal_plain"
+""" if self.client_port else ""
         self.write("prosody.lua", f"""run_as_root = true
 pidfile = "{self.folder}/prosody.pid"
 data_path = "{self.folder}/data"
 certificates = "{self.folder}"
 interfaces = {{ "{self.address}" }}
-c2s_ports = {{}}
+c2s_ports = {{ {self.client_port or ""} }}
 c2s_direct_tls_ports = {{}}
 s2s_ports = {{ {self.port} }}
-modules_enabled = {{ "tls", "dialback", "saslauth", "disco" }}
-modules_disabled = {{ "c2s", "offline" }}
+modules_enabled = {{ {", ".join(f'"{name}"' for name in self.modules)} }}
+modules_disabled = {{ {"" if self.client_port else '"c2s", '}"offline" }}
 s2s_require_encryption = true
-log = {{ info = "*console" }}
-ssl = {{ certificate = "{self.files.cert}", key = "{self.files.key}" }}
-VirtualHost "{self.domain}"
+log = {{ info = "{self.target}" }}
+ssl = {{ certificate = "{self.files.cert}", key = "{self.files.key}"{cafile} }}
+{clients}{self.settings}VirtualHost "{self.domain}"
 """)
 
     def command(self):
         return ["prosody", "-F", "--config", self.folder / "prosody.lua"]
+
+    def ready(self):
+        return super().ready() and (not self.client_port or accepts(self.address, self.client_port))
 
 
 class Knot(Server):

@@ -60,27 +60,12 @@ class ChatEdge(lab.Prosody):
     """The edge for XMPP: Prosody that logs wrong passwords and refuses servers without a certificate that it trusts."""
 
     def __init__(self, folder, name, address, port, client_port, files, domain):
-        super().__init__(folder, name, address, port, files, domain)
-        self.client_port = client_port
-
-    def prepare(self):
-        super().prepare()
-        text = (self.folder / "prosody.lua").read_text(encoding="utf-8")
-        for old, new in (("c2s_ports = {}", f"c2s_ports = {{ {self.client_port} }}"), ('"c2s", ', ""),
-                         ('"disco" }', '"disco", "log_auth" }'), ('"*console"', f'"{self.folder}/prosody.log"'),
-                         ("s2s_require_encryption = true", "s2s_require_encryption = true\ns2s_secure_auth = true\n"
-                          "c2s_require_encryption = false\nallow_unencrypted_plain_auth = true\n"
-                          'authentication = "internal_plain"')):
-            assert old in text
-            text = text.replace(old, new)
-        self.write("prosody.lua", text)
-
-    def ready(self):
-        return super().ready() and lab.accepts(self.address, self.client_port)
+        super().__init__(folder, name, address, port, files, domain, client_port, modules=["log_auth"],
+                         log=folder / name / "prosody.log")
 
     def tail(self, lines=15):
         with contextlib.suppress(OSError):
-            return "\n".join((self.folder / "prosody.log").read_text(errors="replace").splitlines()[-lines:])
+            return "\n".join(self.target.read_text(errors="replace").splitlines()[-lines:])
         return super().tail(lines)
 
 

@@ -254,43 +254,16 @@ def test_kamailio_tells(daemon):
         assert "user bob" in daemon.tail(200)
 
 
-class Telling(lab.Server):
-    """Prosody with mod_fedwarden; clients may send passwords in the clear, other servers need good certificates."""
+class Telling(lab.Prosody):
+    """Prosody with mod_fedwarden."""
 
     def __init__(self, folder, files, roots):
-        super().__init__(folder, "prosody", ADDRESS, lab.free_port())
-        self.top = folder
-        self.servers_port = lab.free_port()
-        self.files = files
-        self.roots = roots
-
-    def prepare(self):
-        (self.folder / "data").mkdir(exist_ok=True)
-        self.write("prosody.lua", f"""run_as_root = true
-pidfile = "{self.folder}/prosody.pid"
-data_path = "{self.folder}/data"
-certificates = "{self.folder}"
-plugin_paths = {{ "{PRESETS}" }}
-interfaces = {{ "{self.address}" }}
-c2s_ports = {{ {self.port} }}
-s2s_ports = {{ {self.servers_port} }}
-c2s_direct_tls_ports = {{}}
-modules_enabled = {{ "tls", "saslauth", "dialback", "fedwarden" }}
-modules_disabled = {{ "offline" }}
-c2s_require_encryption = false
-allow_unencrypted_plain_auth = true
-s2s_require_encryption = true
-s2s_secure_auth = true
+        super().__init__(folder, "prosody", ADDRESS, lab.free_port(), files, "alpha.example", lab.free_port(), roots,
+                         ["fedwarden"], f"""plugin_paths = {{ "{PRESETS}" }}
 fedwarden_command = "{PROGRAM}"
-fedwarden_socket = "{self.top}/inbox"
+fedwarden_socket = "{folder}/inbox"
 fedwarden_interval = 1
-log = {{ info = "*console" }}
-ssl = {{ certificate = "{self.files.cert}", key = "{self.files.key}", cafile = "{self.roots}" }}
-VirtualHost "alpha.example"
 """)
-
-    def command(self):
-        return ["prosody", "-F", "--config", self.folder / "prosody.lua"]
 
 
 def read_until(peer, mark):
@@ -337,10 +310,10 @@ def test_prosody_tells(daemon, folder):
         prosody = servers.add(Telling(folder, ours, pki.bundle(folder, "roots.pem", [root])))
         prosody.start()
         for _ in range(3):
-            log_in(prosody.port, "bob", "wrong")
+            log_in(prosody.client_port, "bob", "wrong")
         daemon.wait_count(2, 3)
         for _ in range(5):
-            offer_certificate(prosody.servers_port, theirs)
+            offer_certificate(prosody.port, theirs)
         daemon.wait_count(5, 5)
         assert lab.wait_until(lambda: "serial 1234abcd" in daemon.tail(200), FAR), daemon.tail(200)
 

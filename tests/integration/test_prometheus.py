@@ -15,10 +15,10 @@ import lab
 CONF = lab.REPOSITORY / "conf" / "prometheus"
 FAR = 60
 
+INSTALLED = shutil.which("prometheus", path=lab.PATH) and shutil.which("prometheus-snmp-exporter", path=lab.PATH)
+
 pytestmark = [pytest.mark.usefixtures("loopback"),
-              pytest.mark.skipif(not shutil.which("prometheus", path=lab.PATH) or
-                                 not shutil.which("prometheus-snmp-exporter", path=lab.PATH),
-                                 reason="prometheus and prometheus-snmp-exporter are not installed")]
+              pytest.mark.skipif(not INSTALLED, reason="prometheus and prometheus-snmp-exporter are not installed")]
 
 
 def get(url):

@@ -37,7 +37,7 @@ class Watched:
         server = self.zabbix.server
         self.zabbix.add(traps.Handler(server.folder, "handler", self.port, [
             f"traphandle .1.3.6.1.4.1.8072.9999.9999.1.0.* {CONF}/fedwarden-trap {server.traps}"], ["-On"])).start()
-        assert self.zabbix.import_template(quick_template(self.zabbix.folder)) is True
+        assert self.zabbix.import_template(zabbix.quick_template(self.zabbix.folder)) is True
         api = self.zabbix.api
         template = api.call("template.get", filter={"host": "fedwarden by SNMP"}, output=["templateid"])[0]
         group = api.call("hostgroup.create", name="Edges")["groupids"][0]
@@ -67,18 +67,9 @@ class Watched:
             "problem.get", hostids=self.hostid, output=["name", "severity", "objectid", "opdata"], selectTags="extend")}
 
 
-def quick_template(folder):
-    """The shipped template, which asks every second."""
-    text = (CONF / "fedwarden-zabbix.json").read_text(encoding="utf-8")
-    quick = folder / "quick.json"
-    quick.write_text(text.replace('"delay": "1m"', '"delay": "1s"').replace('"delay": "10m"', '"delay": "3s"'), encoding="utf-8")
-    return quick
-
-
 @pytest.fixture(scope="module")
 def watched(loopback):
     folder = pathlib.Path(tempfile.mkdtemp(prefix="fedwarden-"))
-    folder.chmod(0o711)  # PostgreSQL is another user
     for part in ("scene", "zabbix"):
         (folder / part).mkdir()
     made = Watched(folder)

@@ -42,7 +42,8 @@ class Postgres(lab.Server):
         return ["setpriv", f"--reuid={self.user.pw_uid}", f"--regid={self.user.pw_gid}", "--clear-groups", *command]
 
     def prepare(self):
-        os.chmod(self.folder.parent, 0o711)
+        for above in list(self.folder.parents)[:2]:  # those of the test
+            os.chmod(above, 0o711)
         os.chown(self.folder, self.user.pw_uid, self.user.pw_gid)
         lab.run(*self.as_user(f"{self.bin}/initdb", "-D", self.data, "-U", "zabbix", "-A", "trust", "-E", "UTF8", "--no-sync",
                               "--locale=C"), timeout=60)
@@ -183,6 +184,73 @@ $IMAGE_FORMAT_DEFAULT = IMAGE_FORMAT_PNG;
         if "error" in found:
             raise lab.LabError(f"{method}: {found['error']}")
         return found["result"]
+
+
+def proxy_program():
+    """The proxy's package cannot be installed beside the server's: it is fetched and unpacked, once. None: it is not there
+    and cannot be fetched."""
+    installed = shutil.which("zabbix_proxy", path=lab.PATH)
+    if installed:
+        return installed
+    cache = pathlib.Path(os.environ.get("FEDWARDEN_BUILD", lab.REPOSITORY / "build")) / "zabbix-proxy"
+    program = cache / "usr" / "sbin" / "zabbix_proxy"
+    if not program.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        os.chmod(cache, 0o777)  # apt-get download drops root's rights
+        try:
+            lab.run("apt-get", "-q", "download", "zabbix-proxy-sqlite3", cwd=cache, timeout=120)
+            lab.run("dpkg", "-x", next(cache.glob("*.deb")), cache, timeout=60)
+        except (lab.LabError, StopIteration):
+            return None
+    return program
+
+
+class Proxy(lab.Server):
+    start_seconds = 30
+    stop_seconds = 20
+
+    def __init__(self, folder, server):
+        super().__init__(folder, "zabbix-proxy", port=lab.free_port())
+        self.server = server
+
+    def prepare(self):
+        self.write("zabbix_proxy.conf", f"""Server={self.server.address}:{self.server.port}
+Hostname={self.name}
+DBName={self.folder}/proxy.db
+ListenIP={self.address}
+ListenPort={self.port}
+LogFile={self.folder}/zabbix.log
+PidFile={self.folder}/zabbix.pid
+SocketDir={self.folder}
+AllowRoot=1
+StartPollers=3
+StartDiscoverers=1
+StartHTTPPollers=1
+ConfigFrequency=2
+DataSenderFrequency=1
+CacheSize=16M
+UnreachableDelay=2
+UnavailableDelay=2
+FpingLocation=/bin/true
+""")
+
+    def command(self):
+        return [proxy_program(), "-f", "-c", self.folder / "zabbix_proxy.conf"]
+
+    def tail(self, lines=25):
+        path = self.folder / "zabbix.log"
+        return "\n".join(path.read_text(errors="replace").splitlines()[-lines:]) if path.exists() else super().tail()
+
+
+def quick_template(folder):
+    """The shipped template, which asks every second."""
+    text = (lab.REPOSITORY / "conf" / "zabbix" / "fedwarden-zabbix.json").read_text(encoding="utf-8")
+    for shipped, quick in (('"delay": "1m"', '"delay": "1s"'), ('"delay": "10m"', '"delay": "3s"'), (",5m)=1", ",30s)=1")):
+        assert shipped in text
+        text = text.replace(shipped, quick)
+    made = folder / "quick.json"
+    made.write_text(text, encoding="utf-8")
+    return made
 
 
 class Zabbix(lab.Lab):

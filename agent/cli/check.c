@@ -6,8 +6,6 @@
 
 #include <errno.h>
 #include <getopt.h>
-#include <langinfo.h>
-#include <locale.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -389,17 +387,6 @@ static int read_options(struct check *check, int argc, char **argv)
     return -1;
 }
 
-/* Colour and marks beyond ASCII only where they can be seen. */
-static void choose_style(struct check *check)
-{
-    const char *no_colour = getenv("NO_COLOR"), *terminal = getenv("TERM");
-    if (!isatty(STDOUT_FILENO))
-        return;
-    setlocale(LC_CTYPE, "");
-    check->style.utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
-    check->style.colour = (!no_colour || !*no_colour) && terminal && strcmp(terminal, "dumb") != 0;
-}
-
 static void clear(struct check *check)
 {
     for (size_t i = 0; check->walks && i < check->count; i++)
@@ -421,7 +408,7 @@ int cli_check(int argc, char **argv)
     int status = read_options(&check, argc, argv);
     if (status >= 0)
         return status;
-    choose_style(&check);
+    check.style.term = term_of(stdout);
     signal(SIGPIPE, SIG_IGN); /* a peer that went away is a result */
     size_t count = (size_t)(argc - optind);
     status = check.protocol ? make_adhoc(&check, argv + optind, count) : load_file(&check);

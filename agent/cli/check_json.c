@@ -2,31 +2,13 @@
  */
 #include "cli/check.h"
 
-#include <jansson.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "cli/member.h"
 
-/* What is not UTF-8 (a partner's name of the configuration may be) becomes printable first. */
-static json_t *text(const char *value)
-{
-    char safe[4 * OBSERVATION_DETAIL];
-    json_t *json = json_string(value);
-    if (json)
-        return json;
-    text_printable(safe, sizeof safe, value, strlen(value));
-    return json_string(safe);
-}
-
-static void set(json_t *object, const char *name, json_t *value)
-{
-    if (!value || json_object_set_new(object, name, value) != 0)
-        abort();
-}
-
-static json_int_t milliseconds(uint32_t microseconds)
+static int64_t milliseconds(uint32_t microseconds)
 {
     return (microseconds + 500) / 1000;
 }
@@ -37,11 +19,11 @@ static json_t *rcode(int code)
                                         "YXDOMAIN", "YXRRSET", "NXRRSET",  "NOTAUTH",  "NOTZONE"};
     char number[32];
     if (code < 0)
-        return text("");
+        return member_string("");
     if ((size_t)code < sizeof names / sizeof names[0])
-        return text(names[code]);
+        return member_string(names[code]);
     text_format(number, sizeof number, "RCODE%d", code);
-    return text(number);
+    return member_string(number);
 }
 
 static json_t *step_object(const struct walk_step *step)
@@ -49,20 +31,20 @@ static json_t *step_object(const struct walk_step *step)
     static const char *const states[] = {[STEP_OK] = "ok", [STEP_FAILED] = "failed", [STEP_SKIPPED] = "skipped"};
     char address[ADDRESS_TEXT_SIZE];
     json_t *object = json_object();
-    set(object, "stage", text(stage_name(step->stage)));
-    set(object, "state", text(states[step->state]));
-    set(object, "target", text(step->target));
-    set(object, "address", text(address_text(&step->address, address)));
-    set(object, "port", json_integer(step->port));
-    set(object, "reason", text(reason_name(step->reason)));
-    set(object, "ms", json_integer(milliseconds(step->duration)));
-    set(object, "resolver", text(step->resolver));
-    set(object, "rcode", rcode(step->rcode));
-    set(object, "ede", json_integer(step->ede));
-    set(object, "alert", json_integer(step->alert > 0 ? step->alert : 0));
-    set(object, "tls_version", text(step->tls_version));
-    set(object, "cipher", text(step->cipher));
-    set(object, "detail", text(step->detail));
+    member_text(object, "stage", stage_name(step->stage));
+    member_text(object, "state", states[step->state]);
+    member_text(object, "target", step->target);
+    member_text(object, "address", address_text(&step->address, address));
+    member_number(object, "port", step->port);
+    member_text(object, "reason", reason_name(step->reason));
+    member_number(object, "ms", milliseconds(step->duration));
+    member_text(object, "resolver", step->resolver);
+    member_set(object, "rcode", rcode(step->rcode));
+    member_number(object, "ede", step->ede);
+    member_number(object, "alert", step->alert > 0 ? step->alert : 0);
+    member_text(object, "tls_version", step->tls_version);
+    member_text(object, "cipher", step->cipher);
+    member_text(object, "detail", step->detail);
     return object;
 }
 
@@ -75,8 +57,7 @@ static json_t *names_array(const char *names)
         const char *end = strstr(names, ", ");
         size_t length = end ? (size_t)(end - names) : strlen(names);
         text_format(name, sizeof name, "%.*s", (int)length, names);
-        if (json_array_append_new(array, text(name)) != 0)
-            abort();
+        member_append(array, member_string(name));
         names += length + (end ? 2 : 0);
     }
     return array;
@@ -86,19 +67,18 @@ static json_t *certificate_object(const struct observation_certificate *certific
 {
     char time[CLOCK_TEXT_SIZE], sha256[65];
     json_t *object = json_object(), *errors = json_array();
-    set(object, "depth", json_integer(certificate->depth));
-    set(object, "subject", text(certificate->subject));
-    set(object, "names", names_array(certificate->names));
-    set(object, "issuer", text(certificate->issuer));
-    set(object, "serial", text(certificate->serial));
+    member_number(object, "depth", certificate->depth);
+    member_text(object, "subject", certificate->subject);
+    member_set(object, "names", names_array(certificate->names));
+    member_text(object, "issuer", certificate->issuer);
+    member_text(object, "serial", certificate->serial);
     text_hex(sha256, sizeof sha256, certificate->sha256, sizeof certificate->sha256);
-    set(object, "sha256", text(sha256));
-    set(object, "not_before", text(clock_text(certificate->not_before, time, sizeof time)));
-    set(object, "not_after", text(clock_text(certificate->not_after, time, sizeof time)));
-    if (certificate->reason != REASON_NONE &&
-        json_array_append_new(errors, text(reason_name(certificate->reason))) != 0)
-        abort();
-    set(object, "errors", errors);
+    member_text(object, "sha256", sha256);
+    member_text(object, "not_before", clock_text(certificate->not_before, time, sizeof time));
+    member_text(object, "not_after", clock_text(certificate->not_after, time, sizeof time));
+    if (certificate->reason != REASON_NONE)
+        member_append(errors, member_string(reason_name(certificate->reason)));
+    member_set(object, "errors", errors);
     return object;
 }
 
@@ -115,8 +95,7 @@ static json_t *peer_ca_array(const struct walk_endpoint *endpoint)
 {
     json_t *array = json_array();
     for (size_t i = 0; endpoint && i < endpoint->peer_ca_count; i++)
-        if (json_array_append_new(array, text(endpoint->peer_cas[i])) != 0)
-            abort();
+        member_append(array, member_string(endpoint->peer_cas[i]));
     return array;
 }
 
@@ -124,8 +103,7 @@ static json_t *certificate_array(const struct walk_endpoint *endpoint)
 {
     json_t *array = json_array();
     for (size_t i = 0; endpoint && i < endpoint->certificate_count; i++)
-        if (json_array_append_new(array, certificate_object(&endpoint->certificates[i])) != 0)
-            abort();
+        member_append(array, certificate_object(&endpoint->certificates[i]));
     return array;
 }
 
@@ -133,26 +111,24 @@ void check_json(FILE *out, const struct walk *walk)
 {
     const struct reason_info *info = reason_info(walk->reason);
     json_t *object = json_object(), *steps = json_array();
-    set(object, "partner", text(walk->partner->name));
-    set(object, "domain", text(walk->partner->domain));
-    set(object, "protocol", text(protocol_name(walk->partner->protocol)));
-    set(object, "health", text(health_name(reason_health(walk->reason))));
-    set(object, "reason", text(info->name));
-    set(object, "code", json_integer(info->reason));
-    set(object, "event", json_integer(walk->reason == REASON_NONE ? EVENT_NONE : info->event));
-    set(object, "stage", text(stage_name(walk->stage)));
-    set(object, "who", text(actor_name(info->actor)));
-    set(object, "cause", text(info->cause));
-    set(object, "resolution", text(info->resolution));
-    set(object, "detail", text(walk->detail));
-    set(object, "duration_ms", json_integer(milliseconds(walk->duration)));
+    member_text(object, "partner", walk->partner->name);
+    member_text(object, "domain", walk->partner->domain);
+    member_text(object, "protocol", protocol_name(walk->partner->protocol));
+    member_text(object, "health", health_name(reason_health(walk->reason)));
+    member_text(object, "reason", info->name);
+    member_number(object, "code", info->reason);
+    member_number(object, "event", walk->reason == REASON_NONE ? EVENT_NONE : info->event);
+    member_text(object, "stage", stage_name(walk->stage));
+    member_text(object, "who", actor_name(info->actor));
+    member_text(object, "cause", info->cause);
+    member_text(object, "resolution", info->resolution);
+    member_text(object, "detail", walk->detail);
+    member_number(object, "duration_ms", milliseconds(walk->duration));
     for (size_t i = 0; i < walk->step_count; i++)
-        if (json_array_append_new(steps, step_object(&walk->steps[i])) != 0)
-            abort();
-    set(object, "steps", steps);
-    set(object, "certificates", certificate_array(shown_endpoint(walk)));
-    set(object, "peer_cas", peer_ca_array(shown_endpoint(walk)));
-    if (json_dumpf(object, out, JSON_COMPACT) == 0)
-        fputc('\n', out);
-    json_decref(object);
+        member_append(steps, step_object(&walk->steps[i]));
+    member_set(object, "steps", steps);
+    member_set(object, "certificates", certificate_array(shown_endpoint(walk)));
+    member_set(object, "peer_cas", peer_ca_array(shown_endpoint(walk)));
+    member_print(out, object, 0);
+    fputc('\n', out);
 }

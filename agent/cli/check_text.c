@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "cli/show.h"
 
 #define TEXT_COLUMNS 64 /* of the middle column */
 
@@ -16,54 +17,24 @@
 
 long check_days(int64_t not_after)
 {
-    int64_t left = not_after - clock_wall();
-    return (long)(left >= 0 ? left / DAY : -((-left + DAY - 1) / DAY));
-}
-
-static const char *colour(const struct check_style *style, const char *code)
-{
-    return style->colour ? code : "";
-}
-
-static const char *health_colour(const struct check_style *style, enum health health)
-{
-    static const char *const codes[] = {[HEALTH_OK] = "\033[32m",
-                                        [HEALTH_WARNING] = "\033[33m",
-                                        [HEALTH_CRITICAL] = "\033[1;31m",
-                                        [HEALTH_UNKNOWN] = "\033[35m"};
-    return colour(style, codes[health]);
-}
-
-static const char *health_word(enum health health)
-{
-    static const char *const words[] = {
-        [HEALTH_OK] = "ok", [HEALTH_WARNING] = "WARNING", [HEALTH_CRITICAL] = "CRITICAL", [HEALTH_UNKNOWN] = "UNKNOWN"};
-    return words[health];
+    return show_days(not_after, clock_wall());
 }
 
 static void print_mark(FILE *out, enum step_state state, enum reason reason, const struct check_style *style)
 {
-    const char *mark = state == STEP_OK       ? (style->utf8 ? "\u2713" : "+")
-                       : state == STEP_FAILED ? (style->utf8 ? "\u2717" : "x")
-                                              : (style->utf8 ? "\u2013" : "-");
-    const char *code = state == STEP_OK       ? health_colour(style, HEALTH_OK)
-                       : state == STEP_FAILED ? health_colour(style, reason_health(reason))
+    const char *mark = state == STEP_OK       ? (style->term.utf8 ? "\u2713" : "+")
+                       : state == STEP_FAILED ? (style->term.utf8 ? "\u2717" : "x")
+                                              : (style->term.utf8 ? "\u2013" : "-");
+    const char *code = state == STEP_OK       ? term_health_colour(&style->term, HEALTH_OK)
+                       : state == STEP_FAILED ? term_health_colour(&style->term, reason_health(reason))
                                               : "";
     fprintf(out, "  %s%s%s ", code, mark, *code ? "\033[0m" : "");
-}
-
-static size_t columns(const char *text)
-{
-    size_t count = 0;
-    for (; *text; text++)
-        count += ((unsigned char)*text & 0xc0) != 0x80;
-    return count;
 }
 
 static void pad(FILE *out, const char *text, size_t width)
 {
     fputs(text, out);
-    for (size_t used = columns(text); used < width; used++)
+    for (size_t used = term_columns(text); used < width; used++)
         fputc(' ', out);
 }
 
@@ -80,7 +51,7 @@ static const char *protocol_title(enum protocol protocol)
 static void print_verdict(FILE *out, const struct walk *walk, const struct check_style *style)
 {
     enum health health = reason_health(walk->reason);
-    fprintf(out, "%s%s%s", health_colour(style, health), health_word(health), colour(style, "\033[0m"));
+    fprintf(out, "%s%s%s", term_health_colour(&style->term, health), term_health_word(health), term_end(&style->term));
     if (walk->reason != REASON_NONE)
         fprintf(out, "  %s (%d)", reason_name(walk->reason), (int)reason_info(walk->reason)->reason);
 }

@@ -13,15 +13,25 @@ void member_set(json_t *object, const char *name, json_t *value)
         abort();
 }
 
-void member_text(json_t *object, const char *name, const char *text)
+void member_append(json_t *array, json_t *value)
+{
+    if (!value || json_array_append_new(array, value) != 0)
+        abort();
+}
+
+json_t *member_string(const char *text)
 {
     char safe[4 * OBSERVATION_DETAIL];
     json_t *json = json_string(text);
-    if (!json) {
-        text_printable(safe, sizeof safe, text, strlen(text));
-        json = json_string(safe);
-    }
-    member_set(object, name, json);
+    if (json)
+        return json;
+    text_printable(safe, sizeof safe, text, strlen(text));
+    return json_string(safe);
+}
+
+void member_text(json_t *object, const char *name, const char *text)
+{
+    member_set(object, name, member_string(text));
 }
 
 void member_number(json_t *object, const char *name, int64_t number)

@@ -290,7 +290,5 @@ int cli_history(int argc, char **argv)
         return status;
     status = show_open(&options.source) ? run(&options) : STATUS_UNKNOWN;
     show_close(&options.source);
-    if (fflush(stdout) != 0 || ferror(stdout))
-        return STATUS_UNKNOWN;
     return status;
 }

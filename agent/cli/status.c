@@ -137,7 +137,5 @@ int cli_status(int argc, char **argv)
             status = show_once(&options, argv + optind, count);
     }
     show_close(&options.source);
-    if (fflush(stdout) != 0 || ferror(stdout))
-        return STATUS_UNKNOWN;
     return status;
 }

@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "cli/term.h"
 #include "collect/walk.h"
 
 /*
@@ -21,8 +22,7 @@ int cli_check(int argc, char **argv);
 /* ---- The ways to show a walk; no walk is changed. ---- */
 
 struct check_style {
-    bool colour;
-    bool utf8;
+    struct term term;
     bool verbose; /* every endpoint in full */
 };
 

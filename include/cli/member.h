@@ -7,10 +7,15 @@
 #include <stdint.h>
 #include <stdio.h>
 
+/* member_string(text): a string; what is not UTF-8 becomes printable first. */
+json_t *member_string(const char *text);
+
+/* member_append(array, value): takes over `value`. */
+void member_append(json_t *array, json_t *value);
+
 /* member_set(object, name, value): takes over `value`. */
 void member_set(json_t *object, const char *name, json_t *value);
 
-/* member_text(object, name, text): a string; what is not UTF-8 becomes printable first. */
 void member_text(json_t *object, const char *name, const char *text);
 void member_number(json_t *object, const char *name, int64_t number);
 

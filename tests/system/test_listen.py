@@ -15,6 +15,7 @@ import time
 import pytest
 
 import lab
+import lab_pki
 import pki
 
 BUILD = pathlib.Path(os.environ.get("FEDWARDEN_BUILD", lab.REPOSITORY / "build"))
@@ -38,25 +39,14 @@ listen: {{ enabled = true; address = ( "127.0.0.1:{port}", "[::1]:{port}" ); cer
 pytestmark = pytest.mark.usefixtures("loopback")
 
 
-class Pki:
-    """A CA with an intermediate, their revocation lists, a server certificate, and client certificates."""
+class Pki(lab_pki.Pki):
+    """With their revocation lists, and a server certificate."""
 
     def __init__(self, folder, key):
-        self.folder = folder
-        self.key = key
-        self.root = pki.root("Root " + key, key=key)
-        self.sub = pki.intermediate(self.root, "Issuing CA " + key, key=key)
-        self.other = pki.root("Other Root " + key, key=key)
-        self.ca = pki.bundle(folder, "ca.pem", [self.root])
-        self.other_ca = pki.bundle(folder, "other.pem", [self.other])
+        super().__init__(folder, key)
         self.server = pki.write(folder, "server", pki.leaf(self.sub, ["DNS:edge.alpha.test"], key=key), [self.sub])
         self.revoked = pki.leaf(self.sub, NAMES, key=key, serial=0x00C0FFEE01)
         self.crl = pki.crls(folder, "crl.pem", [(self.root, []), (self.sub, [self.revoked])])
-        self.count = 0
-
-    def files(self, leaf, chain=None):
-        self.count += 1
-        return pki.write(self.folder, f"leaf{self.count}", leaf, [self.sub] if chain is None else chain)
 
     def leaf(self, names=None, **options):
         return pki.leaf(options.pop("issuer", self.sub), NAMES if names is None else names, key=self.key, **options)

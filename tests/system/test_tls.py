@@ -12,6 +12,7 @@ import threading
 import pytest
 
 import lab
+import lab_pki
 import pki
 
 BUILD = pathlib.Path(os.environ.get("FEDWARDEN_BUILD", lab.REPOSITORY))
@@ -22,23 +23,12 @@ NAMES = ["DNS:" + NAME, "URI:sip:partner.test"]
 SUITES = [(version, key) for version in ("1.2", "1.3") for key in ("ec", "rsa")]
 
 
-class Pki:
-    """One CA with an intermediate, and leaves of it, for a kind of key."""
+class Pki(lab_pki.Pki):
+    """With a good certificate, and leaves of it, for a kind of key."""
 
     def __init__(self, folder, key):
-        self.folder = folder
-        self.key = key
-        self.root = pki.root("Root " + key, key=key)
-        self.sub = pki.intermediate(self.root, "Issuing CA " + key, key=key)
-        self.other = pki.root("Other Root " + key, key=key)
-        self.ca = pki.bundle(folder, "ca.pem", [self.root])
-        self.other_ca = pki.bundle(folder, "other.pem", [self.other])
-        self.count = 0
+        super().__init__(folder, key)
         self.good = self.files(pki.leaf(self.sub, NAMES, key=key))
-
-    def files(self, leaf, chain=None):
-        self.count += 1
-        return pki.write(self.folder, f"leaf{self.count}", leaf, [self.sub] if chain is None else chain)
 
     def leaf(self, names=None, chain=None, issuer=None, **options):
         options.setdefault("key", self.key)

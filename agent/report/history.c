@@ -249,6 +249,8 @@ struct history *history_open(const char *path, enum history_opened *opened, char
         text_format(text, sizeof text, "the thread that writes %s cannot be started", path);
         text_copy(history->problem, sizeof history->problem, text);
     }
+    if (history->thread && (!history->file.continues || history->file.only_read))
+        history_thread_fail(history->thread, text);
     text_copy(problem, size, text);
     return history;
 }
@@ -430,11 +432,10 @@ uint64_t history_ended(struct history *history)
 
 bool history_failing(const struct history *history, char *problem, size_t size)
 {
-    if (history->thread && history->begun)
+    if (history->thread)
         return history_thread_failing(history->thread, problem, size);
-    bool failing = !history->thread || !history->file.continues || history->file.only_read;
-    text_copy(problem, size, failing ? history->problem : "");
-    return failing;
+    text_copy(problem, size, history->problem);
+    return true;
 }
 
 struct history_counts history_counts(const struct history *history)

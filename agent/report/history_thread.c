@@ -241,6 +241,14 @@ bool history_thread_stop(struct history_thread *thread, int milliseconds)
     return true;
 }
 
+void history_thread_fail(struct history_thread *thread, const char *problem)
+{
+    pthread_mutex_lock(&thread->mutex);
+    thread->failing = true;
+    text_copy(thread->problem, sizeof thread->problem, problem);
+    pthread_mutex_unlock(&thread->mutex);
+}
+
 bool history_thread_failing(struct history_thread *thread, char *problem, size_t size)
 {
     pthread_mutex_lock(&thread->mutex);

@@ -79,9 +79,12 @@ typedef void history_each_transition(void *context, const struct transition *tra
 size_t history_unsent(struct history *history, size_t most, history_each_transition *each, void *context);
 
 /*
- * history_step(history, ledger, wall, run): when the thread is free and something changed, takes the changes of `ledger`
- * and what was appended as a batch and hands it over. Returns the number of the batch that is under way or was last begun.
- * Between two calls nothing may be applied to the ledger without what belongs to it (a drained batch whole).
+ * history_step(history, ledger, wall, run): when the thread is free, something changed and it is time, takes the changes of
+ * `ledger` and what was appended as a batch and hands it over. It is time at once for a transition, because its notification
+ * waits for that; otherwise a quarter of a second after the last batch began, and four times what that one took, at most 5 s;
+ * and every 10 s though nothing changed. To be called after each drained batch, when a batch has ended, and each second.
+ * Returns the number of the batch that is under way or was last begun: what is not in it will be in the next one. Between
+ * two calls nothing may be applied to the ledger without what belongs to it (a drained batch whole).
  * history_descriptor(history): readable when a batch has ended; then history_ended(history) reads it and returns the
  * number of the last batch that is stored. history_failing(history, problem, size): whether batches cannot be written
  * now, and why: text for monHistoryFailing. history_counts: for the MIB and the log.
@@ -114,8 +117,8 @@ void history_reader_close(struct history_reader *reader);
 /* history_reader_refresh(reader): what is read next is the state of then. Also to be called before a wait, as by --watch:
  * while a state is held, the daemon's file grows. */
 void history_reader_refresh(struct history_reader *reader);
-/* history_reader_ledger(reader, wall, run): as history_load; the caller frees it. Not bound: partner->conf is NULL, and
- * what the file says of a partner is in history_reader_name. */
+/* history_reader_ledger(reader, wall, run): as history_load; the caller frees it. Not bound: partner->conf is NULL, its
+ * name is that of the struct ledger_name with the number partner->name. NULL: nothing was ever stored. */
 struct ledger *history_reader_ledger(struct history_reader *reader, int64_t wall, int64_t run);
 /* history_reader_written(reader): wall time of the last batch; CLOCK_NEVER none. A daemon writes at least every 10 s. */
 int64_t history_reader_written(struct history_reader *reader);

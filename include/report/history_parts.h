@@ -257,6 +257,8 @@ bool history_thread_wait(struct history_thread *thread, int milliseconds);
 void history_thread_hurry(struct history_thread *thread);
 /* history_thread_stop(thread): false: it is stuck in the disk, and everything that it uses has to stay. */
 bool history_thread_stop(struct history_thread *thread, int milliseconds);
+/* history_thread_fail(thread, problem): it fails already, before the first attempt. */
+void history_thread_fail(struct history_thread *thread, const char *problem);
 bool history_thread_failing(struct history_thread *thread, char *problem, size_t size);
 struct history_counts history_thread_counts(struct history_thread *thread);
 

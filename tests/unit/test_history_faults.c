@@ -129,7 +129,7 @@ static uint64_t *shared_number(void)
 Test(history_faults, a_process_that_ends_at_any_write_leaves_a_whole_batch)
 {
     uint64_t *stored = shared_number();
-    for (uint64_t call = 0; call < 120; call += 1 + call / 20) {
+    for (uint64_t call = 0; call < 120; call += 1 + call / 10) {
         faults_set(FAULT_EXIT, call, 1, 1);
         live(30, stored, 0, 0);
         faults_set(FAULT_NONE, 0, 0, 0);
@@ -171,7 +171,7 @@ Test(history_faults, a_slow_disk_is_not_waited_for)
     life_store(life); /* 1,000 partners are there now */
     faults->delay = 200;
     uint64_t first = history_ended(life->history), number = first, begun = 0;
-    int64_t until = now(CLOCK_MONOTONIC) + 3 * CLOCK_SECOND, cpu = 0;
+    int64_t until = now(CLOCK_MONOTONIC) + CLOCK_SECOND, cpu = 0;
     while (now(CLOCK_MONOTONIC) < until) {
         for (int i = 0; i < 334; i++)
             life_work(life); /* three walks each */

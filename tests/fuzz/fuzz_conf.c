@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/conf.h"
+#include "require.h"
 
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size);
 const char *__lsan_default_suppressions(void);
@@ -34,14 +35,6 @@ static void clean(void)
 {
     unlink(path);
     rmdir(folder);
-}
-
-static void require(bool holds, const char *what)
-{
-    if (holds)
-        return;
-    fprintf(stderr, "broken promise: %s\n", what);
-    abort();
 }
 
 /* Every network is one that holds its own address, and whose it is agrees with looking at each partner. */

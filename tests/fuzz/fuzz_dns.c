@@ -13,14 +13,9 @@
 #include <string.h>
 
 #include "collect/dns.h"
+#include "require.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool holds)
-{
-    if (!holds)
-        abort();
-}
 
 static bool text_sound(const char *text, size_t room)
 {

@@ -11,6 +11,7 @@
 
 #include "base/text.h"
 #include "collect/inbox.h"
+#include "require.h"
 
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size);
 
@@ -19,22 +20,6 @@ static struct conf_partner partners[] = {
     {.name = "fabrikam", .domain = "fabrikam.example"},
 };
 static const struct conf conf = {.partner_count = 2, .partners = partners};
-
-static void require(bool holds, const char *what)
-{
-    if (holds)
-        return;
-    fprintf(stderr, "broken promise: %s\n", what);
-    abort();
-}
-
-static void require_printable(const char *text, size_t room)
-{
-    char printable[4 * 1024];
-    require(strnlen(text, room) < room, "text has an end");
-    text_printable(printable, sizeof printable, text, strlen(text));
-    require(strcmp(text, printable) == 0, "text is printable");
-}
 
 static void check_event(const struct observation *observation)
 {

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "collect/rule.h"
+#include "require.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -30,12 +31,6 @@ struct told {
 static struct told with, without;
 static struct rule_set *sets[2];
 static struct conf conf;
-
-static void require(bool holds)
-{
-    if (!holds)
-        abort();
-}
 
 static void check_text(const char *text, size_t room)
 {

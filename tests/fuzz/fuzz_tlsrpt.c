@@ -10,6 +10,7 @@
 
 #include "base/text.h"
 #include "collect/tlsrpt.h"
+#include "require.h"
 
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size);
 
@@ -20,22 +21,6 @@ static struct conf_partner partners[] = {
 static const char *domains[] = {"alpha.example"};
 static const struct conf conf = {
     .partner_count = 2, .partners = partners, .edge = {.domain_count = 1, .domains = domains}};
-
-static void require(bool holds, const char *what)
-{
-    if (holds)
-        return;
-    fprintf(stderr, "broken promise: %s\n", what);
-    abort();
-}
-
-static void require_printable(const char *text, size_t room)
-{
-    char printable[4 * 1024];
-    require(strnlen(text, room) < room, "text has an end");
-    text_printable(printable, sizeof printable, text, strlen(text));
-    require(strcmp(text, printable) == 0, "text is printable");
-}
 
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 {

@@ -10,13 +10,12 @@
 #include "base/conf.h"
 #include "base/conf_parts.h"
 #include "base/text.h"
+#include "conf_fixture.h"
 
 #define CERTIFICATE "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n"
 #define KEY         "-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----\n"
 #define CRL         "-----BEGIN X509 CRL-----\nAA==\n-----END X509 CRL-----\n"
 #define PIN         "sha256//YLh1dUR9y6Kja30RrAn7JKnbQG/uEtLMkBgFF2Fuihg="
-
-static char folder[64];
 
 static void write_file(const char *path, const char *text, size_t length)
 {
@@ -26,12 +25,9 @@ static void write_file(const char *path, const char *text, size_t length)
     fclose(file);
 }
 
-/* Each test has a folder of its own as its working folder, so that messages name files without it. */
 static void enter_folder(void)
 {
-    snprintf(folder, sizeof folder, "/tmp/fedwarden-conf-XXXXXX");
-    cr_assert_not_null(mkdtemp(folder));
-    cr_assert_eq(chdir(folder), 0);
+    conf_fixture_enter();
     write_file("cert.pem", CERTIFICATE, strlen(CERTIFICATE));
     write_file("key.pem", KEY, strlen(KEY));
     write_file("crl.pem", CRL, strlen(CRL));
@@ -43,15 +39,7 @@ static void enter_folder(void)
     cr_assert_eq(setenv("FEDWARDEN_PRESETS", "presets", 1), 0);
 }
 
-static void leave_folder(void)
-{
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf %s", folder);
-    cr_assert_eq(chdir("/"), 0);
-    cr_assert_eq(system(command), 0);
-}
-
-TestSuite(conf, .init = enter_folder, .fini = leave_folder, .timeout = 120);
+TestSuite(conf, .init = enter_folder, .fini = conf_fixture_leave, .timeout = 120);
 
 /* All errors of the text as lines. */
 static void load_errors(const char *text, size_t length, char *out, size_t size)
@@ -572,20 +560,15 @@ Test(conf, merges_thresholds)
     conf_free(conf);
 }
 
-static void write_text(const char *path, const char *text)
-{
-    write_file(path, text, strlen(text));
-}
-
-/* Each file is looked for beside the one that names it, and so are the files in its settings. */
 Test(conf, includes_stand_in_their_place)
 {
     char got[2048];
     mkdir("sub/sub", 0700);
-    write_text("sub/ca.pem", CERTIFICATE);
-    write_text("sub/trusts.conf", "trusts: ( { name = \"t\"; ca_file = \"ca.pem\"; } );\n@include \"sub/more.conf\"\n");
-    write_text("sub/sub/more.conf", "# a comment\n\ndefaults: { interval = 7; };\n");
-    write_text("one.conf", "{ name = \"one\"; domain = \"one.example\"; },");
+    conf_fixture_write("sub/ca.pem", CERTIFICATE);
+    conf_fixture_write("sub/trusts.conf",
+                       "trusts: ( { name = \"t\"; ca_file = \"ca.pem\"; } );\n@include \"sub/more.conf\"\n");
+    conf_fixture_write("sub/sub/more.conf", "# a comment\n\ndefaults: { interval = 7; };\n");
+    conf_fixture_write("one.conf", "{ name = \"one\"; domain = \"one.example\"; },");
     struct conf *conf =
         load("@include \"sub/trusts.conf\"\npartners: ( @include \"one.conf\"\n { name = \"two\"; domain = "
              "\"two.example\"; } );");
@@ -594,7 +577,7 @@ Test(conf, includes_stand_in_their_place)
     cr_assert_str_eq(conf->partners[0].name, "one");
     cr_assert_eq(conf->partners[1].interval, 7);
     conf_free(conf);
-    write_text("sub/sub/more.conf", "# a comment\n\ndefaults: { interval = 0; };\n");
+    conf_fixture_write("sub/sub/more.conf", "# a comment\n\ndefaults: { interval = 0; };\n");
     static const char text[] = "@include \"sub/trusts.conf\"\nlog_level = \"\";";
     load_errors(text, sizeof text - 1, got, sizeof got);
     cr_assert_str_eq(got, "sub/sub/more.conf:3: defaults.interval: 0 is out of range: 1 to 604800 is possible\n"
@@ -1068,11 +1051,11 @@ Test(conf, the_shipped_file_holds_every_setting_and_its_default)
         cr_expect(strstr(text, conf_partner_rows[i].name), "%s is not explained", conf_partner_rows[i].name);
     mkdir("ca.d", 0700);
     mkdir("tlsrpt", 0700);
-    write_text("access.conf", "");
-    write_text("contoso-ca.pem", CERTIFICATE);
-    write_text("contoso-crl.pem", CRL);
-    write_text("edge.pem", CERTIFICATE);
-    write_text("edge.key", KEY);
+    conf_fixture_write("access.conf", "");
+    conf_fixture_write("contoso-ca.pem", CERTIFICATE);
+    conf_fixture_write("contoso-crl.pem", CRL);
+    conf_fixture_write("edge.pem", CERTIFICATE);
+    conf_fixture_write("edge.key", KEY);
     uncomment(text);
     conf = load(text);
     cr_expect_eq(conf->trust_count, 2);

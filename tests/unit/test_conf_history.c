@@ -5,59 +5,21 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/conf.h"
-#include "base/text.h"
-
-static char folder[64];
-
-static void write_text(const char *path, const char *text)
-{
-    FILE *file = fopen(path, "w");
-    cr_assert_not_null(file, "%s", path);
-    fputs(text, file);
-    fclose(file);
-}
+#include "conf_fixture.h"
 
 static void enter_folder(void)
 {
-    snprintf(folder, sizeof folder, "/tmp/fedwarden-conf-XXXXXX");
-    cr_assert_not_null(mkdtemp(folder));
-    cr_assert_eq(chdir(folder), 0);
+    conf_fixture_enter();
     cr_assert_eq(mkdir("sub", 0700), 0);
     cr_assert_eq(mkfifo("pipe", 0600), 0);
 }
 
-static void leave_folder(void)
-{
-    unlink("f.conf");
-    unlink("sub/g.conf");
-    unlink("pipe");
-    rmdir("sub");
-    cr_assert_eq(chdir("/"), 0);
-    cr_assert_eq(rmdir(folder), 0);
-}
-
-TestSuite(conf_history, .init = enter_folder, .fini = leave_folder, .timeout = 60);
-
-static struct conf *load(const char *text, char *errors_text, size_t size)
-{
-    struct conf_errors errors;
-    write_text("f.conf", text);
-    struct conf *conf = conf_load("f.conf", &errors);
-    *errors_text = '\0';
-    for (size_t i = 0; i < errors.count; i++) {
-        char line[2048];
-        conf_error_text(&errors.errors[i], line, sizeof line);
-        text_append(errors_text, size, "%s%s", i ? "\n" : "", line);
-    }
-    conf_errors_clear(&errors);
-    return conf;
-}
+TestSuite(conf_history, .init = enter_folder, .fini = conf_fixture_leave, .timeout = 60);
 
 Test(conf_history, lies_in_the_state_folder_by_default)
 {
     char errors[512];
-    struct conf *conf = load("agent: { state_dir = \"/somewhere/state\"; };", errors, sizeof errors);
+    struct conf *conf = conf_fixture_load("agent: { state_dir = \"/somewhere/state\"; };", errors, sizeof errors);
     cr_assert_not_null(conf, "%s", errors);
     cr_expect_str_eq(conf->history.file, "/somewhere/state/history.db");
     cr_expect_eq(conf->history.days, 90);
@@ -65,7 +27,7 @@ Test(conf_history, lies_in_the_state_folder_by_default)
     cr_expect_eq(conf->history.verdicts, 200000);
     cr_expect_eq(conf->history.failures, 200000);
     conf_free(conf);
-    conf = load("history: { days = 7; };\nagent: { state_dir = \"/else\"; };", errors, sizeof errors);
+    conf = conf_fixture_load("history: { days = 7; };\nagent: { state_dir = \"/else\"; };", errors, sizeof errors);
     cr_assert_not_null(conf, "%s", errors);
     cr_expect_str_eq(conf->history.file, "/else/history.db", "the order of groups does not matter");
     conf_free(conf);
@@ -74,7 +36,7 @@ Test(conf_history, lies_in_the_state_folder_by_default)
 Test(conf_history, is_switched_off_by_an_empty_name)
 {
     char errors[512];
-    struct conf *conf = load("history: { file = \"\"; };", errors, sizeof errors);
+    struct conf *conf = conf_fixture_load("history: { file = \"\"; };", errors, sizeof errors);
     cr_assert_not_null(conf, "%s", errors);
     cr_expect_str_eq(conf->history.file, "");
     conf_free(conf);
@@ -83,8 +45,9 @@ Test(conf_history, is_switched_off_by_an_empty_name)
 Test(conf_history, takes_what_is_set)
 {
     char errors[512];
-    struct conf *conf = load("history: { file = \"h.db\"; days = 7; transitions = 100; verdicts = 101; failures = 102; };",
-                             errors, sizeof errors);
+    struct conf *conf =
+        conf_fixture_load("history: { file = \"h.db\"; days = 7; transitions = 100; verdicts = 101; failures = 102; };",
+                          errors, sizeof errors);
     cr_assert_not_null(conf, "%s", errors);
     cr_expect_str_eq(conf->history.file, "h.db");
     cr_expect_eq(conf->history.days, 7);
@@ -93,8 +56,8 @@ Test(conf_history, takes_what_is_set)
     cr_expect_eq(conf->history.failures, 102);
     conf_free(conf);
 
-    write_text("sub/g.conf", "history: { file = \"h.db\"; };");
-    conf = load("@include \"sub/g.conf\"", errors, sizeof errors);
+    conf_fixture_write("sub/g.conf", "history: { file = \"h.db\"; };");
+    conf = conf_fixture_load("@include \"sub/g.conf\"", errors, sizeof errors);
     cr_assert_not_null(conf, "%s", errors);
     cr_expect_str_eq(conf->history.file, "sub/h.db", "beside the file that names it");
     conf_free(conf);
@@ -120,7 +83,7 @@ Test(conf_history, tells_what_is_wrong)
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char errors[2048];
-        struct conf *conf = load(cases[i][0], errors, sizeof errors);
+        struct conf *conf = conf_fixture_load(cases[i][0], errors, sizeof errors);
         cr_expect_null(conf, "%s", cases[i][0]);
         cr_expect_str_eq(errors, cases[i][1]);
         conf_free(conf);

@@ -5,58 +5,21 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/conf.h"
-#include "base/text.h"
-
-static char folder[64];
-
-static void write_text(const char *path, const char *text)
-{
-    FILE *file = fopen(path, "w");
-    cr_assert_not_null(file, "%s", path);
-    fputs(text, file);
-    fclose(file);
-}
+#include "conf_fixture.h"
 
 static void enter_folder(void)
 {
-    snprintf(folder, sizeof folder, "/tmp/fedwarden-conf-XXXXXX");
-    cr_assert_not_null(mkdtemp(folder));
-    cr_assert_eq(chdir(folder), 0);
-    write_text("file", "x\n");
+    conf_fixture_enter();
+    conf_fixture_write("file", "x\n");
     cr_assert_eq(mkdir("reports", 0700), 0);
 }
 
-static void leave_folder(void)
-{
-    unlink("f.conf");
-    unlink("file");
-    rmdir("reports");
-    cr_assert_eq(chdir("/"), 0);
-    cr_assert_eq(rmdir(folder), 0);
-}
-
-TestSuite(conf_inbox, .init = enter_folder, .fini = leave_folder, .timeout = 60);
-
-static struct conf *load(const char *text, char *errors_text, size_t size)
-{
-    struct conf_errors errors;
-    write_text("f.conf", text);
-    struct conf *conf = conf_load("f.conf", &errors);
-    *errors_text = '\0';
-    for (size_t i = 0; i < errors.count; i++) {
-        char line[2048];
-        conf_error_text(&errors.errors[i], line, sizeof line);
-        text_append(errors_text, size, "%s%s", i ? "\n" : "", line);
-    }
-    conf_errors_clear(&errors);
-    return conf;
-}
+TestSuite(conf_inbox, .init = enter_folder, .fini = conf_fixture_leave, .timeout = 60);
 
 Test(conf_inbox, is_off_by_default)
 {
     char errors[256];
-    struct conf *conf = load("log_level = \"info\";", errors, sizeof errors);
+    struct conf *conf = conf_fixture_load("log_level = \"info\";", errors, sizeof errors);
     cr_assert_not_null(conf, "%s", errors);
     cr_expect_str_eq(conf->inbox.path, "");
     cr_expect_eq(conf->inbox.mode, 0660);
@@ -69,9 +32,10 @@ Test(conf_inbox, is_off_by_default)
 Test(conf_inbox, takes_what_is_set)
 {
     char errors[256];
-    struct conf *conf = load("inbox: { path = \"socket\"; mode = \"600\"; group = \"daemon\"; connections_max = 7; };\n"
-                             "tlsrpt: { directory = \"reports\"; };",
-                             errors, sizeof errors);
+    struct conf *conf = conf_fixture_load(
+        "inbox: { path = \"socket\"; mode = \"600\"; group = \"daemon\"; connections_max = 7; };\n"
+        "tlsrpt: { directory = \"reports\"; };",
+        errors, sizeof errors);
     cr_assert_not_null(conf, "%s", errors);
     cr_expect_str_eq(conf->inbox.path, "socket");
     cr_expect_eq(conf->inbox.mode, 0600);
@@ -87,13 +51,13 @@ Test(conf_inbox, a_path_has_its_limit)
     memset(path, 'a', sizeof path);
     path[CONF_SOCKET_MAX] = '\0';
     snprintf(text, sizeof text, "inbox: { path = \"%s\"; };", path);
-    struct conf *conf = load(text, errors, sizeof errors);
+    struct conf *conf = conf_fixture_load(text, errors, sizeof errors);
     cr_assert_not_null(conf, "%s", errors);
     conf_free(conf);
     path[CONF_SOCKET_MAX] = 'a';
     path[CONF_SOCKET_MAX + 1] = '\0';
     snprintf(text, sizeof text, "inbox: {\n path = \"%s\"; };", path);
-    cr_assert_null(load(text, errors, sizeof errors));
+    cr_assert_null(conf_fixture_load(text, errors, sizeof errors));
     cr_expect(strncmp(errors, "f.conf:2: inbox.path: \"aaa", 26) == 0, "%s", errors);
     cr_expect_not_null(strstr(errors, "is 108 octets long: the path of a socket has at most 107"), "%s", errors);
 }
@@ -129,7 +93,7 @@ Test(conf_inbox, tells_what_is_wrong)
     };
     for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
         char errors[1024];
-        cr_expect_null(load(rules[i].text, errors, sizeof errors), "%s", rules[i].text);
+        cr_expect_null(conf_fixture_load(rules[i].text, errors, sizeof errors), "%s", rules[i].text);
         cr_expect_str_eq(errors, rules[i].errors, "%s\n%s", rules[i].text, errors);
     }
 }

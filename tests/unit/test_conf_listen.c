@@ -4,62 +4,24 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/conf.h"
-#include "base/text.h"
+#include "conf_fixture.h"
 
 #define FILES "certificate = \"cert.pem\"; key = \"key.pem\"; "
 #define READY "enabled = true; address = \"127.0.0.1:15061\"; " FILES
 
-static char folder[64];
-
-static void write_text(const char *path, const char *text)
-{
-    FILE *file = fopen(path, "w");
-    cr_assert_not_null(file, "%s", path);
-    fputs(text, file);
-    fclose(file);
-}
-
 static void enter_folder(void)
 {
-    snprintf(folder, sizeof folder, "/tmp/fedwarden-conf-listen-XXXXXX");
-    cr_assert_not_null(mkdtemp(folder));
-    cr_assert_eq(chdir(folder), 0);
-    write_text("cert.pem", "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n");
-    write_text("key.pem", "-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----\n");
+    conf_fixture_enter();
+    conf_fixture_write("cert.pem", "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n");
+    conf_fixture_write("key.pem", "-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----\n");
 }
 
-static void leave_folder(void)
-{
-    static const char *const files[] = {"cert.pem", "key.pem", "f.conf"};
-    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
-        unlink(files[i]);
-    cr_assert_eq(chdir("/"), 0);
-    cr_assert_eq(rmdir(folder), 0);
-}
-
-TestSuite(conf_listen, .init = enter_folder, .fini = leave_folder, .timeout = 60);
-
-/* The configuration, NULL with all errors as lines in `out`. */
-static struct conf *load(const char *text, char *out, size_t size)
-{
-    struct conf_errors errors;
-    write_text("f.conf", text);
-    struct conf *conf = conf_load("f.conf", &errors);
-    *out = '\0';
-    for (size_t i = 0; i < errors.count; i++) {
-        char line[1024];
-        conf_error_text(&errors.errors[i], line, sizeof line);
-        text_append(out, size, "%s%s", i ? "\n" : "", line);
-    }
-    conf_errors_clear(&errors);
-    return conf;
-}
+TestSuite(conf_listen, .init = enter_folder, .fini = conf_fixture_leave, .timeout = 60);
 
 Test(conf_listen, is_off_with_its_limits_set)
 {
     char errors[2048];
-    struct conf *conf = load("", errors, sizeof errors);
+    struct conf *conf = conf_fixture_load("", errors, sizeof errors);
     cr_assert_not_null(conf, "%s", errors);
     const struct conf_listen *listen = &conf->listen;
     cr_expect_not(listen->enabled);
@@ -78,11 +40,12 @@ Test(conf_listen, is_off_with_its_limits_set)
 Test(conf_listen, reads_all_of_it)
 {
     char errors[2048], text[ADDRESS_TEXT_SIZE];
-    struct conf *conf = load("trusts: ( { name = \"a\"; }, { name = \"b\"; } );\n"
-                             "listen: { enabled = true; address = ( \"0.0.0.0:15061\", \"[2001:db8::1]:65535\" );\n"
-                             FILES "trust = \"b\"; connections_max = 9; connections_per_address = 2;\n"
-                             "per_minute_per_address = 5; handshake_seconds = 3; bytes_max = 20000; };",
-                             errors, sizeof errors);
+    struct conf *conf = conf_fixture_load(
+        "trusts: ( { name = \"a\"; }, { name = \"b\"; } );\n"
+        "listen: { enabled = true; address = ( \"0.0.0.0:15061\", \"[2001:db8::1]:65535\" );\n"
+        FILES "trust = \"b\"; connections_max = 9; connections_per_address = 2;\n"
+        "per_minute_per_address = 5; handshake_seconds = 3; bytes_max = 20000; };",
+        errors, sizeof errors);
     cr_assert_not_null(conf, "%s", errors);
     const struct conf_listen *listen = &conf->listen;
     cr_expect(listen->enabled);
@@ -154,7 +117,7 @@ Test(conf_listen, tells_what_is_wrong_and_where)
 {
     for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
         char errors[2048];
-        struct conf *conf = load(rules[i].text, errors, sizeof errors);
+        struct conf *conf = conf_fixture_load(rules[i].text, errors, sizeof errors);
         cr_expect_null(conf, "%s", rules[i].text);
         cr_expect_str_eq(errors, rules[i].errors, "%s:\n%s\ninstead of\n%s", rules[i].text, errors, rules[i].errors);
         conf_free(conf);

@@ -29,15 +29,16 @@ struct options {
 
 static void usage(FILE *out)
 {
-    fputs("usage: fedwarden report --html FILE|- [--since T] [-c FILE | --file HISTORY]\n\n"
-          "Writes one page about a period: open alarms with what to do, health of each partner over time, failures by\n"
-          "reason, certificates that end, what happened. It needs nothing besides itself: no script, font or picture.\n\n"
-          "      --html FILE         what to write, replaced as a whole; - for standard output\n"
-          "  -s, --since T           from then on, 7d unless given: " WHEN_FORMS "\n"
-          "  -c, --config FILE       instead of " CLI_CONF_PATH "\n"
-          "  -f, --file HISTORY      the history itself, not that of the configuration\n\n"
-          "Exit status: 0 written, 1 not written, 3 wrong usage or a history that cannot be read.\n",
-          out);
+    fputs(
+        "usage: fedwarden report --html FILE|- [--since T] [-c FILE | --file HISTORY]\n\n"
+        "Writes one page about a period: open alarms with what to do, health of each partner over time, failures by\n"
+        "reason, certificates that end, what happened. It needs nothing besides itself: no script, font or picture.\n\n"
+        "      --html FILE         what to write, replaced as a whole; - for standard output\n"
+        "  -s, --since T           from then on, 7d unless given: " WHEN_FORMS "\n"
+        "  -c, --config FILE       instead of " CLI_CONF_PATH "\n"
+        "  -f, --file HISTORY      the history itself, not that of the configuration\n\n"
+        "Exit status: 0 written, 1 not written, 3 wrong usage or a history that cannot be read.\n",
+        out);
 }
 
 /* ---- gathering ---- */

@@ -1,6 +1,6 @@
 /*
- * Alarms with one reason have one cause and one resolution: they are told once for all of them, so that a thousand alarms
- * are not a thousand times the same advice.
+ * Alarms with one reason have one cause and one resolution: they are told once for all of them, so that a thousand
+ * alarms are not a thousand times the same advice.
  */
 #include "cli/report_parts.h"
 

@@ -1,7 +1,7 @@
 /*
- * Verdicts come in the order of time, those of all partners mixed. A partner's health is known from its first verdict on,
- * up to the last batch that the daemon wrote: what lies outside is no time at all, neither good nor bad. A partner whose
- * verdicts are no longer kept has been as it is since its row says so.
+ * Verdicts come in the order of time, those of all partners mixed. A partner's health is known from its first verdict
+ * on, up to the last batch that the daemon wrote: what lies outside is no time at all, neither good nor bad. A partner
+ * whose verdicts are no longer kept has been as it is since its row says so.
  */
 #include "cli/report.h"
 

@@ -113,8 +113,9 @@ void html_fold_end(FILE *out)
 void html_bar(FILE *out, double share, const char *class)
 {
     double percent = share <= 0 ? 0 : share >= 1 ? 100 : share * 100;
-    fprintf(out,
-            "<svg class=\"bar\" aria-hidden=\"true\" width=\"100%%\" height=\"12\"><rect class=\"track\" width=\"100%%\" "
-            "height=\"12\"/><rect class=\"%s\" width=\"%.1f%%\" height=\"12\"/></svg>",
-            class, percent > 0 && percent < 0.5 ? 0.5 : percent);
+    fprintf(
+        out,
+        "<svg class=\"bar\" aria-hidden=\"true\" width=\"100%%\" height=\"12\"><rect class=\"track\" width=\"100%%\" "
+        "height=\"12\"/><rect class=\"%s\" width=\"%.1f%%\" height=\"12\"/></svg>",
+        class, percent > 0 && percent < 0.5 ? 0.5 : percent);
 }

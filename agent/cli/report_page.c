@@ -16,15 +16,16 @@
 
 static void print_head(FILE *out, const struct report *report)
 {
-    fprintf(out,
-            "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-            "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src '%s'; base-uri 'none'; "
-            "form-action 'none'\">\n"
-            "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-            "<meta name=\"color-scheme\" content=\"light dark\">\n<meta name=\"referrer\" content=\"no-referrer\">\n"
-            "<meta name=\"robots\" content=\"noindex\">\n<meta name=\"generator\" content=\"fedwarden " PACKAGE_VERSION
-            "\">\n<title>Federation health",
-            report_style_source);
+    fprintf(
+        out,
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src '%s'; base-uri 'none'; "
+        "form-action 'none'\">\n"
+        "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+        "<meta name=\"color-scheme\" content=\"light dark\">\n<meta name=\"referrer\" content=\"no-referrer\">\n"
+        "<meta name=\"robots\" content=\"noindex\">\n<meta name=\"generator\" content=\"fedwarden " PACKAGE_VERSION
+        "\">\n<title>Federation health",
+        report_style_source);
     if (*report->host) {
         fputs(" seen from ", out);
         html_text(out, report->host);
@@ -54,7 +55,8 @@ static void print_header(FILE *out, const struct report *report)
     html_time(out, report->since);
     fputs(" to ", out);
     html_time(out, report->until);
-    fprintf(out, " (%s), times are local (", term_span((report->until - report->since) / CLOCK_SECOND, span, sizeof span));
+    fprintf(out, " (%s), times are local (",
+            term_span((report->until - report->since) / CLOCK_SECOND, span, sizeof span));
     print_zone(out, report->until);
     fputs(")</p>\n", out);
     if (show_stale(report->show)) {

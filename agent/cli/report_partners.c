@@ -1,7 +1,7 @@
 /*
- * A timeline is a row of slots, the worst health within each. What is worse is higher, so that it is seen without colour
- * too; runs of equal slots are one rectangle, and those of one health one path. It has no text, so that it can be
- * stretched to any width.
+ * A timeline is a row of slots, the worst health within each. What is worse is higher, so that it is seen without
+ * colour too; runs of equal slots are one rectangle, and those of one health one path. It has no text, so that it can
+ * be stretched to any width.
  */
 #include "cli/report_parts.h"
 
@@ -48,8 +48,7 @@ static void print_description(FILE *out, const struct report *report, const stru
         int64_t spent = partner->spent[marks[i].health];
         if (spent < CLOCK_SECOND)
             continue;
-        fprintf(out, "%s%s for %s", any ? ", " : "", marks[i].name,
-                term_span(spent / CLOCK_SECOND, span, sizeof span));
+        fprintf(out, "%s%s for %s", any ? ", " : "", marks[i].name, term_span(spent / CLOCK_SECOND, span, sizeof span));
         any = true;
     }
     int64_t unknown = report->until - report->since - report_observed(partner);
@@ -59,10 +58,11 @@ static void print_description(FILE *out, const struct report *report, const stru
 
 static void print_timeline(FILE *out, const struct report *report, const struct report_partner *partner, size_t number)
 {
-    fprintf(out,
-            "<svg class=\"time\" role=\"img\" aria-labelledby=\"t%zu d%zu\" width=\"100%%\" height=\"%d\" viewBox=\"0 0 "
-            "%d %d\" preserveAspectRatio=\"none\"><title id=\"t%zu\">",
-            number, number, HEIGHT, REPORT_SLOTS, HEIGHT, number);
+    fprintf(
+        out,
+        "<svg class=\"time\" role=\"img\" aria-labelledby=\"t%zu d%zu\" width=\"100%%\" height=\"%d\" viewBox=\"0 0 "
+        "%d %d\" preserveAspectRatio=\"none\"><title id=\"t%zu\">",
+        number, number, HEIGHT, REPORT_SLOTS, HEIGHT, number);
     html_text(out, partner->row->name);
     fprintf(out, "</title><desc id=\"d%zu\">", number);
     print_description(out, report, partner);
@@ -161,7 +161,8 @@ void report_partners(FILE *out, const struct report *report)
 {
     size_t open = count_open(report);
     size_t folded = report->count - open < REPORT_FOLDED ? report->count - open : REPORT_FOLDED;
-    fputs("<section id=\"partners\" aria-labelledby=\"partners-title\">\n<h2 id=\"partners-title\">Partners</h2>\n", out);
+    fputs("<section id=\"partners\" aria-labelledby=\"partners-title\">\n<h2 id=\"partners-title\">Partners</h2>\n",
+          out);
     if (report->count == 0)
         fputs("<p>There is no partner.</p>\n", out);
     else

@@ -1,6 +1,6 @@
 /*
- * Failures by reason, and when certificates end. The number always stands beside its bar, so a bar is for the eye alone;
- * the plot of weeks says the same in its description.
+ * Failures by reason, and when certificates end. The number always stands beside its bar, so a bar is for the eye
+ * alone; the plot of weeks says the same in its description.
  */
 #include "cli/report_parts.h"
 
@@ -34,9 +34,11 @@ static void print_reason(FILE *out, const struct report_reason *reason, uint64_t
 
 void report_reasons(FILE *out, const struct report *report)
 {
-    static const char *const titles[] = {"Reason", "Failures", "Share of the most frequent", "Last", "Ever", "Who acts"};
+    static const char *const titles[] = {"Reason", "Failures", "Share of the most frequent",
+                                         "Last",   "Ever",     "Who acts"};
     uint64_t others = 0;
-    fputs("<section id=\"reasons\" aria-labelledby=\"reasons-title\">\n<h2 id=\"reasons-title\">Failures by reason</h2>\n",
+    fputs("<section id=\"reasons\" aria-labelledby=\"reasons-title\">\n<h2 id=\"reasons-title\">Failures by "
+          "reason</h2>\n",
           out);
     if (report->reason_count == 0) {
         fputs("<p>No failure is kept of this period.</p>\n</section>\n", out);
@@ -53,9 +55,10 @@ void report_reasons(FILE *out, const struct report *report)
     html_table_end(out);
     if (others)
         fprintf(out, "<p>%" PRIu64 " failures of other reasons.</p>\n", others);
-    fputs("<p class=\"dim\">The oldest failures are given up first where there are many; \"ever\" counts all. What each "
-          "reason means: <code>fedwarden explain</code>.</p>\n</section>\n",
-          out);
+    fputs(
+        "<p class=\"dim\">The oldest failures are given up first where there are many; \"ever\" counts all. What each "
+        "reason means: <code>fedwarden explain</code>.</p>\n</section>\n",
+        out);
 }
 
 /* ---- certificates ---- */
@@ -116,11 +119,12 @@ static void print_weeks(FILE *out, const struct endings *endings)
     for (size_t week = 0; week < REPORT_WEEKS; week++)
         if (endings->weeks[week] > most)
             most = endings->weeks[week];
-    fprintf(out,
-            "<figure><svg class=\"weeks\" role=\"img\" aria-labelledby=\"weeks-title weeks-desc\" width=\"100%%\" "
-            "height=\"%d\" viewBox=\"0 0 %d %d\" preserveAspectRatio=\"none\"><title id=\"weeks-title\">Certificates that "
-            "end in each of the next %d weeks</title><desc id=\"weeks-desc\">",
-            HEIGHT, COLUMN * REPORT_WEEKS, HEIGHT, REPORT_WEEKS);
+    fprintf(
+        out,
+        "<figure><svg class=\"weeks\" role=\"img\" aria-labelledby=\"weeks-title weeks-desc\" width=\"100%%\" "
+        "height=\"%d\" viewBox=\"0 0 %d %d\" preserveAspectRatio=\"none\"><title id=\"weeks-title\">Certificates that "
+        "end in each of the next %d weeks</title><desc id=\"weeks-desc\">",
+        HEIGHT, COLUMN * REPORT_WEEKS, HEIGHT, REPORT_WEEKS);
     bool any = false;
     for (size_t week = 0; week < REPORT_WEEKS; week++)
         if (endings->weeks[week]) {
@@ -138,11 +142,12 @@ static void print_weeks(FILE *out, const struct endings *endings)
                                : "plain",
                     week * COLUMN + 1, HEIGHT - height, COLUMN - 2, height);
     }
-    fprintf(out,
-            "</svg><div class=\"axis\" aria-hidden=\"true\"><span>now</span><span>%d weeks</span><span>%d weeks</span>"
-            "</div><figcaption>Certificates that end in each of the next %d weeks; the highest column is %zu.</figcaption>"
-            "</figure>\n",
-            REPORT_WEEKS / 2, REPORT_WEEKS, REPORT_WEEKS, most);
+    fprintf(
+        out,
+        "</svg><div class=\"axis\" aria-hidden=\"true\"><span>now</span><span>%d weeks</span><span>%d weeks</span>"
+        "</div><figcaption>Certificates that end in each of the next %d weeks; the highest column is %zu.</figcaption>"
+        "</figure>\n",
+        REPORT_WEEKS / 2, REPORT_WEEKS, REPORT_WEEKS, most);
 }
 
 static const struct ledger_certificate *ending_certificate(const struct ledger *ledger,

@@ -1,7 +1,8 @@
 /*
  * Colours are variables, so that light, dark and paper differ in them alone; each has a contrast of 4.5 and more on its
- * ground. Where the page is narrow, rows become cards: a cell stands under the one before, its column's title in front of
- * it. The policy of the page names this text by its hash: whoever changes a character makes it anew, which a test shows.
+ * ground. Where the page is narrow, rows become cards: a cell stands under the one before, its column's title in front
+ * of it. The policy of the page names this text by its hash: whoever changes a character makes it anew, which a test
+ * shows.
  */
 #include "cli/report_parts.h"
 

@@ -56,8 +56,8 @@ static int compare_alarms(const void *a, const void *b)
 static void add_partner(struct show *show, const char *name, const struct ledger_partner *partner)
 {
     struct show_partner *row = &show->partners[show->count++];
-    *row = (struct show_partner){
-        .name = name, .partner = partner, .health = partner->health, .reason = partner->reason};
+    *row =
+        (struct show_partner){.name = name, .partner = partner, .health = partner->health, .reason = partner->reason};
     for (int event = EVENT_NONE + 1; event < EVENT_END; event++) {
         const struct ledger_cell *cell = partner->events[event];
         if (cell && cell->alarm && alarm_rank(cell->alarm) > alarm_rank(row->alarm))

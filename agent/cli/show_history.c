@@ -1,4 +1,6 @@
-/* fedwarden history: what happened to alarms, and which failures were seen, out of the history that the daemon writes. */
+/*
+ * fedwarden history: what happened to alarms, and which failures were seen, out of the history that the daemon writes.
+ */
 #include "cli/show_history.h"
 
 #include <getopt.h>
@@ -27,22 +29,23 @@ struct options {
 
 static void usage(FILE *out)
 {
-    fputs("usage: fedwarden history [-c FILE | --file HISTORY] [--partner P] [--since T] [--until T] [--event E]\n"
-          "                         [--limit N] [--failures] [--json]\n\n"
-          "What happened to alarms (raised, changed, cleared), or which failures were seen of late, in their order.\n\n"
-          "  -c, --config FILE   instead of " CLI_CONF_PATH "\n"
-          "  -f, --file HISTORY  the history itself, not that of the configuration\n"
-          "  -p, --partner P     of this partner; \"\": of none\n"
-          "  -s, --since T       from then on: " WHEN_FORMS "\n"
-          "  -u, --until T       before then\n"
-          "  -e, --event E       of this event: tlsOutgoing, dns, ... (or its number)\n"
-          "  -n, --limit N       the newest N\n"
-          "      --failures      failures instead of alarms; only the newer ones are kept\n"
-          "      --json          one object a line. Alarms: time, kind, sequence, duration_s (when cleared, else null)\n"
-          "                      and what \"alarms\" of status --json have; failures: time, event, event_name, reason,\n"
-          "                      code, count, partner, target, address, port, detail\n\n"
-          "Exit status: 0, or 3 when the history cannot be read.\n",
-          out);
+    fputs(
+        "usage: fedwarden history [-c FILE | --file HISTORY] [--partner P] [--since T] [--until T] [--event E]\n"
+        "                         [--limit N] [--failures] [--json]\n\n"
+        "What happened to alarms (raised, changed, cleared), or which failures were seen of late, in their order.\n\n"
+        "  -c, --config FILE   instead of " CLI_CONF_PATH "\n"
+        "  -f, --file HISTORY  the history itself, not that of the configuration\n"
+        "  -p, --partner P     of this partner; \"\": of none\n"
+        "  -s, --since T       from then on: " WHEN_FORMS "\n"
+        "  -u, --until T       before then\n"
+        "  -e, --event E       of this event: tlsOutgoing, dns, ... (or its number)\n"
+        "  -n, --limit N       the newest N\n"
+        "      --failures      failures instead of alarms; only the newer ones are kept\n"
+        "      --json          one object a line. Alarms: time, kind, sequence, duration_s (when cleared, else null)\n"
+        "                      and what \"alarms\" of status --json have; failures: time, event, event_name, reason,\n"
+        "                      code, count, partner, target, address, port, detail\n\n"
+        "Exit status: 0, or 3 when the history cannot be read.\n",
+        out);
 }
 
 /* ---- alarms ---- */
@@ -70,7 +73,10 @@ void history_transition_text(FILE *out, const struct term *term, const struct tr
                     term_span((transition->wall - alarm->raised_wall) / CLOCK_SECOND, span, sizeof span));
     else
         text_format(text, sizeof text, " %s", severity_name(alarm->severity));
-    text_append(text, sizeof text, "  %s  %s  %s", *alarm->name ? alarm->name : alarm->source ? "-" : "monitor",
+    text_append(text, sizeof text, "  %s  %s  %s",
+                *alarm->name    ? alarm->name
+                : alarm->source ? "-"
+                                : "monitor",
                 event_name(alarm->event), reason_name(alarm->reason));
     term_put(out, term, text, term_columns(text));
     fputc('\n', out);

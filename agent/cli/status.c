@@ -6,9 +6,9 @@
 
 #include "cli/cli.h"
 
-#define STATUS_UNKNOWN  3
-#define WATCH_SECONDS   2
-#define WATCH_MOST      3600
+#define STATUS_UNKNOWN 3
+#define WATCH_SECONDS  2
+#define WATCH_MOST     3600
 
 struct options {
     struct show_source source;
@@ -24,12 +24,15 @@ static void usage(FILE *out)
           "  -c, --config FILE      instead of " CLI_CONF_PATH "\n"
           "  -f, --file HISTORY     the history itself, not that of the configuration\n"
           "  -w, --watch [SECONDS]  again every 2 seconds, or as many as are given, until q or Ctrl-C\n"
-          "      --json             one JSON object: time, written, stale, health, ok, warning, critical, unknown, walks,\n"
+          "      --json             one JSON object: time, written, stale, health, ok, warning, critical, unknown, "
+          "walks,\n"
           "                         partners [partner, health, reason, code, event, who, since, count, window_s,\n"
-          "                         certificate_end, certificate_days, last_walk, last_ok, endpoints, endpoints_ok, walks,\n"
+          "                         certificate_end, certificate_days, last_walk, last_ok, endpoints, endpoints_ok, "
+          "walks,\n"
           "                         alarm, severity], alarms [alarm, of (partner, source, monitor), severity, event,\n"
           "                         event_name, reason, code, partner, target, address, port, raised, changed, count,\n"
-          "                         window_s, total, detail, cause, resolution, who, contact]; what is not known is null\n\n"
+          "                         window_s, total, detail, cause, resolution, who, contact]; what is not known is "
+          "null\n\n"
           "Exit status: 0 healthy, 1 warning, 2 critical, 3 unknown: also when the daemon seems not to run.\n",
           out);
 }
@@ -58,12 +61,10 @@ enum { OPTION_JSON = 256 };
 /* -1: go on; otherwise the exit status. */
 static int read_options(struct options *options, int argc, char **argv)
 {
-    static const struct option known[] = {{"config", required_argument, NULL, 'c'},
-                                          {"file", required_argument, NULL, 'f'},
-                                          {"watch", optional_argument, NULL, 'w'},
-                                          {"json", no_argument, NULL, OPTION_JSON},
-                                          {"help", no_argument, NULL, 'h'},
-                                          {NULL, 0, NULL, 0}};
+    static const struct option known[] = {
+        {"config", required_argument, NULL, 'c'}, {"file", required_argument, NULL, 'f'},
+        {"watch", optional_argument, NULL, 'w'},  {"json", no_argument, NULL, OPTION_JSON},
+        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0}};
     for (int option; (option = getopt_long(argc, argv, "c:f:wh", known, NULL)) != -1;) {
         switch (option) {
         case 'c':

@@ -26,7 +26,8 @@ static json_t *partner_object(const struct show *show, const struct show_partner
     member_number(object, "window_s", row->window);
     member_time(object, "certificate_end", partner->not_after);
     member_set(object, "certificate_days",
-             partner->not_after == CLOCK_NEVER ? json_null() : json_integer(show_days(partner->not_after, show->wall)));
+               partner->not_after == CLOCK_NEVER ? json_null()
+                                                 : json_integer(show_days(partner->not_after, show->wall)));
     member_time(object, "last_walk", partner->walk_wall);
     member_time(object, "last_ok", partner->success_wall);
     member_number(object, "endpoints", partner->endpoints);

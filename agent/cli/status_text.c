@@ -1,8 +1,8 @@
 /*
- * A table that fits: each column is as wide as its widest cell; where the sum is wider than the terminal, the gaps become
- * one blank, alarms lose their severity, reason and partner are cut as far as they stay readable, then the columns that
- * matter least are left out.
- * Health and partner are always there. Below it what has no partner: alarms of the monitor itself, and of sources.
+ * A table that fits: each column is as wide as its widest cell; where the sum is wider than the terminal, the gaps
+ * become one blank, alarms lose their severity, reason and partner are cut as far as they stay readable, then the
+ * columns that matter least are left out. Health and partner are always there. Below it what has no partner: alarms of
+ * the monitor itself, and of sources.
  */
 #include "cli/status.h"
 
@@ -18,9 +18,9 @@
 
 enum column { PARTNER, HEALTH, REASON, SINCE, COUNT, CERTIFICATE, LAST_OK, ALARM, COLUMNS };
 
-static const char *const titles[] = {[PARTNER] = "PARTNER",     [HEALTH] = "HEALTH",   [REASON] = "REASON",
-                                     [SINCE] = "SINCE",         [COUNT] = "COUNT",     [CERTIFICATE] = "CERT",
-                                     [LAST_OK] = "LAST OK",     [ALARM] = "ALARM"};
+static const char *const titles[] = {
+    [PARTNER] = "PARTNER", [HEALTH] = "HEALTH",    [REASON] = "REASON",   [SINCE] = "SINCE",
+    [COUNT] = "COUNT",     [CERTIFICATE] = "CERT", [LAST_OK] = "LAST OK", [ALARM] = "ALARM"};
 
 struct layout {
     size_t width[COLUMNS]; /* 0: left out */

@@ -1,8 +1,9 @@
 /*
- * On a terminal the picture lives on the alternate screen and is written over the one before, line by line, in one write:
- * nothing is erased that stays, so nothing flickers. Keys are read without waiting for a line; q ends it. Signals only set
- * flags, and are let in only while ppoll waits, so that none is missed. However it ends, the terminal is as it was.
- * Nothing is kept from one picture to the next.
+ * On a terminal the picture lives on the alternate screen and is written over the one before, line by line, in one
+ * write: nothing is erased that stays, so nothing flickers. Keys are read without waiting for a line; q ends it.
+ * Signals only set flags, and are let in only while ppoll waits, so that none is missed. However it ends, the terminal
+ * is as it was. Nothing is kept from one picture to the next; that of 100,000 partners takes seconds to read, so pauses
+ * grow with it.
  */
 #include "cli/status.h"
 
@@ -20,6 +21,7 @@
 #include "cli/when.h"
 
 #define STATUS_UNKNOWN 3
+#define WATCH_SHARE    4 /* a pause is at least so many times as long as the picture before it took to make */
 
 struct watch {
     struct show_source *source;
@@ -204,9 +206,9 @@ static void read_keys(struct watch *watch)
 }
 
 /* Until it is time for the next picture, or something else asks for one. */
-static void wait_next(struct watch *watch, unsigned seconds)
+static void wait_next(struct watch *watch, int64_t pause)
 {
-    int64_t until = clock_run() + seconds * CLOCK_SECOND;
+    int64_t until = clock_run() + pause;
     while (!end_wanted) {
         int64_t left = until - clock_run();
         if (left <= 0)
@@ -234,8 +236,10 @@ int status_watch(struct show_source *source, char *const *names, size_t count, u
     catch_signals(&watch);
     enter_screen(&watch);
     while (!end_wanted) {
+        int64_t begun = clock_run();
         show_picture(&watch);
-        wait_next(&watch, seconds);
+        int64_t pause = WATCH_SHARE * (clock_run() - begun);
+        wait_next(&watch, pause > seconds * CLOCK_SECOND ? pause : seconds * CLOCK_SECOND);
     }
     leave_screen(&watch);
     return watch.status;

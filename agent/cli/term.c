@@ -70,7 +70,7 @@ const char *term_severity_colour(const struct term *term, enum severity severity
     if (severity == SEVERITY_CLEARED)
         return term_health_colour(term, HEALTH_OK);
     return term_health_colour(term, severity_rank(severity) >= severity_rank(SEVERITY_MAJOR) ? HEALTH_CRITICAL
-                                                                                              : HEALTH_WARNING);
+                                                                                             : HEALTH_WARNING);
 }
 
 const char *term_health_word(enum health health)
@@ -85,6 +85,10 @@ static size_t character(const char *text, size_t *columns)
 {
     wchar_t wide;
     mbstate_t state = {0};
+    if (*text >= ' ' && *text <= '~') {
+        *columns = 1;
+        return 1;
+    }
     size_t octets = mbrtowc(&wide, text, strlen(text), &state);
     if (octets != (size_t)-1 && octets != (size_t)-2 && octets > 0) {
         int width = wcwidth(wide);

@@ -100,8 +100,8 @@ static bool parse_date(const char *text, int64_t *wall)
     struct tm parts = {.tm_isdst = -1}, day;
     int east;
     bool zoned = false;
-    if (!digits(&text, 4, 1970, 9999, &parts.tm_year) || !accept(&text, "-") || !digits(&text, 2, 1, 12, &parts.tm_mon) ||
-        !accept(&text, "-") || !digits(&text, 2, 1, 31, &parts.tm_mday))
+    if (!digits(&text, 4, 1970, 9999, &parts.tm_year) || !accept(&text, "-") ||
+        !digits(&text, 2, 1, 12, &parts.tm_mon) || !accept(&text, "-") || !digits(&text, 2, 1, 31, &parts.tm_mday))
         return false;
     parts.tm_year -= 1900;
     parts.tm_mon--;
@@ -142,8 +142,7 @@ const char *when_text(int64_t wall, char *out, size_t size)
 {
     struct tm parts;
     time_t seconds = (time_t)(wall / CLOCK_SECOND);
-    if (wall == CLOCK_NEVER || !localtime_r(&seconds, &parts) ||
-        strftime(out, size, "%Y-%m-%d %H:%M:%S", &parts) == 0)
+    if (wall == CLOCK_NEVER || !localtime_r(&seconds, &parts) || strftime(out, size, "%Y-%m-%d %H:%M:%S", &parts) == 0)
         text_copy(out, size, "never");
     return out;
 }

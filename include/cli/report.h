@@ -11,7 +11,10 @@
 
 #include "cli/show.h"
 
-/* cli_report(argc, argv): argv[0] is "report". Returns the exit status: 0, 1 not written, 3 wrong usage, cannot be read. */
+/*
+ * cli_report(argc, argv): argv[0] is "report". Returns the exit status: 0, 1 not written, 3 wrong usage, cannot be
+ * read.
+ */
 int cli_report(int argc, char **argv);
 
 #define REPORT_SLOTS       240  /* of a timeline */

@@ -19,14 +19,19 @@
 /* html_text(out, text): from outside: printable, escaped for content and for attributes in double quotes. */
 void html_text(FILE *out, const char *text);
 
-/* html_foreign(out, text): the same in an element of its own direction, so that it reorders nothing around it; nothing for "". */
+/*
+ * html_foreign(out, text): the same in an element of its own direction, so that it reorders nothing around it; nothing
+ * for "".
+ */
 void html_foreign(FILE *out, const char *text);
 
 /* html_time(out, wall): <time> with UTC as its value and local time, to the minute, as its text; "never". */
 void html_time(FILE *out, int64_t wall);
 
-/* html_cell(out, label): begins a cell; the label is shown in front of it where tables become cards. html_short_cell: one
- * whose text is never broken. */
+/*
+ * html_cell(out, label): begins a cell; the label is shown in front of it where tables become cards. html_short_cell:
+ * one whose text is never broken.
+ */
 void html_cell(FILE *out, const char *label);
 void html_short_cell(FILE *out, const char *label);
 

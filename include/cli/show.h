@@ -2,8 +2,8 @@
 #define FEDWARDEN_CLI_SHOW_H
 
 /*
- * What status, history and report have in common: where the history is, and its ledger put into the order in which people
- * want to see it. A ledger of a history is bound to no configuration. Main thread.
+ * What status, history and report have in common: where the history is, and its ledger put into the order in which
+ * people want to see it. A ledger of a history is bound to no configuration. Main thread.
  */
 
 #include <stdbool.h>
@@ -14,7 +14,7 @@
 #include "ledger/source.h"
 #include "report/history.h"
 
-#define SHOW_STALE (60 * CLOCK_SECOND) /* a daemon writes at least every 10 s: without a batch for so long it does not run */
+#define SHOW_STALE (60 * CLOCK_SECOND) /* a daemon writes every 10 s: longer ago, it does not run */
 
 /* A partner as it is shown. */
 struct show_partner {
@@ -74,7 +74,9 @@ long show_days(int64_t not_after, int64_t wall);
 /* show_left(not_after, wall, out, size): "61 d", "5 h", "ended", "" when it is not known. */
 const char *show_left(int64_t not_after, int64_t wall, char *out, size_t size);
 
-/* show_endpoint(address, port, out, size): "192.0.2.10:5061", "[2001:db8::1]:5061", the address alone without a port. */
+/*
+ * show_endpoint(address, port, out, size): "192.0.2.10:5061", "[2001:db8::1]:5061", the address alone without a port.
+ */
 const char *show_endpoint(const struct address *address, uint16_t port, char *out, size_t size);
 
 /* ---- the history to be read ---- */
@@ -90,8 +92,8 @@ struct show_source {
 };
 
 /*
- * show_open(source): with command, conf_path and file set; false after it has said on stderr what is wrong and what to do.
- * show_close: whatever was opened.
+ * show_open(source): with command, conf_path and file set; false after it has said on stderr what is wrong and what to
+ * do. show_close: whatever was opened.
  */
 bool show_open(struct show_source *source);
 void show_close(struct show_source *source);

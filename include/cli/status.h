@@ -17,7 +17,9 @@
  */
 int cli_status(int argc, char **argv);
 
-/* status_text(out, show, term, guidance): for people; no more lines than the terminal has; `guidance`: what to do, too. */
+/*
+ * status_text(out, show, term, guidance): for people; no more lines than the terminal has; `guidance`: what to do, too.
+ */
 void status_text(FILE *out, const struct show *show, const struct term *term, bool guidance);
 
 /* status_alarm_object(alarm, count): an alarm as an object of JSON; count: of its window. */
@@ -27,8 +29,8 @@ json_t *status_alarm_object(const struct ledger_alarm *alarm, uint32_t count);
 void status_json(FILE *out, const struct show *show);
 
 /*
- * status_watch(source, names, count, seconds, json): shows it again every so many seconds until q, a signal or the end of
- * the output; returns the exit status of the last picture.
+ * status_watch(source, names, count, seconds, json): shows it again every so many seconds until q, a signal or the end
+ * of the output; returns the exit status of the last picture.
  */
 int status_watch(struct show_source *source, char *const *names, size_t count, unsigned seconds, bool json);
 

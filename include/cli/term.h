@@ -19,8 +19,8 @@ struct term {
 };
 
 /*
- * term_of(out): of a terminal its size, colour unless NO_COLOR or TERM=dumb, marks when its locale is UTF-8; of anything
- * else 80 columns (or COLUMNS) and neither. Sets LC_CTYPE.
+ * term_of(out): of a terminal its size, colour unless NO_COLOR or TERM=dumb, marks when its locale is UTF-8; of
+ * anything else 80 columns (or COLUMNS) and neither. Sets LC_CTYPE.
  */
 struct term term_of(FILE *out);
 
@@ -39,7 +39,9 @@ size_t term_columns(const char *text);
 /* term_put(out, term, text, width): `text` in exactly `width` columns: cut with an ellipsis, or padded. */
 void term_put(FILE *out, const struct term *term, const char *text, size_t width);
 
-/* term_wrap(out, term, indent, text): broken at blanks to the width of the terminal, each line behind `indent` blanks. */
+/*
+ * term_wrap(out, term, indent, text): broken at blanks to the width of the terminal, each line behind `indent` blanks.
+ */
 void term_wrap(FILE *out, const struct term *term, size_t indent, const char *text);
 
 /* term_age(seconds, out, size): a span in its largest unit: "45s", "12m", "3h", "6d"; for columns that are narrow. */

@@ -10,8 +10,8 @@
 #define WHEN_FORMS "2h, 1d12h, today, 2026-11-22, 2026-11-22T10:00, 2026-11-22T09:00:00Z"
 
 /*
- * when_parse(text, now, wall): a time: a span before `now` (s, m, h, d, w: "90m", "1d12h"), "now", "today", "yesterday",
- * a date or a date and time, in local time unless it ends with Z or +HH:MM. False when it is none of them.
+ * when_parse(text, now, wall): a time: a span before `now` (s, m, h, d, w: "90m", "1d12h"), "now", "today",
+ * "yesterday", a date or a date and time, in local time unless it ends with Z or +HH:MM. False when it is none of them.
  */
 bool when_parse(const char *text, int64_t now, int64_t *wall);
 

@@ -1,7 +1,7 @@
 /*
- * history_make FILE [PARTNERS]: a history as a daemon writes it, of a week that ends now, in virtual time: partners that
- * are well, that fail in several ways, that flap; sources; the monitor's own alarms; and texts that an attacker chose.
- * PARTNERS: so many further ones that are well. For the tests of what reads histories.
+ * history_make FILE [PARTNERS]: a history as a daemon writes it, of a week that ends now, in virtual time: partners
+ * that are well, that fail in several ways, that flap; sources; the monitor's own alarms; and texts that an attacker
+ * chose. PARTNERS: so many further ones that are well. For the tests of what reads histories.
  */
 #include <inttypes.h>
 #include <stdio.h>

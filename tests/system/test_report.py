@@ -17,8 +17,10 @@ import time
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "demo"))
 import browser as chromium  # noqa: E402
-import lab  # noqa: E402
+import partners  # noqa: E402
+from partners import lab  # noqa: E402
 
 BUILD = pathlib.Path(os.environ.get("FEDWARDEN_BUILD", lab.REPOSITORY / "build"))
 PROGRAM = BUILD / "fedwarden"
@@ -212,6 +214,41 @@ def test_history_of_failures(history):
                             "port", "detail"}
     text = fedwarden("history", "--file", history, "--failures").stdout
     assert "\033" not in text and "\u202e" not in text
+
+
+# ---- beside a daemon
+
+def test_beside_a_running_daemon(folder):
+    """What really happens is seen in all three, while it happens and when the daemon has ended."""
+    def ask(command, *arguments):
+        return subprocess.run([PROGRAM, command, "-c", scene.fedwarden.conf, *arguments], capture_output=True, text=True,
+                              timeout=30, check=False, env=environment())
+
+    def woodgrove():
+        done = ask("status", "--json", "woodgrove")
+        return json.loads(done.stdout)["partners"][0] if done.stdout else {"health": None, "alarm": None}
+
+    with partners.Partners(folder, PROGRAM) as scene:
+        scene.start()
+        assert lab.wait_until(lambda: ask("status").returncode == 0, 30, 0.2), ask("status")
+        scene.do("break", "port")
+        assert lab.wait_until(lambda: woodgrove()["alarm"], 30, 0.2), scene.fedwarden.tail()
+        broken = woodgrove()
+        assert (broken["health"], broken["reason"]) == ("critical", "tcpRefused")
+        assert ask("status").returncode == 2
+        assert "tcpRefused" in ask("report", "--html", "-").stdout
+        scene.do("repair", "port")
+        assert lab.wait_until(lambda: not woodgrove()["alarm"], 30, 0.2), scene.fedwarden.tail()
+        scene.fedwarden.stop()
+        after = ask("status", "woodgrove")
+        assert after.returncode == 0 and "ok" in after.stdout
+        rows = [json.loads(line) for line in ask("history", "--json", "--partner", "woodgrove").stdout.splitlines()]
+        assert [(row["kind"], row["alarm"]) for row in rows if row["kind"] != "changed"] == \
+            [("raised", broken["alarm"]), ("cleared", broken["alarm"])]
+        failures = [json.loads(line) for line in ask("history", "--json", "--failures").stdout.splitlines()]
+        assert {row["reason"] for row in failures if row["partner"] == "woodgrove"} == {"tcpRefused"}
+        page = ask("report", "--html", "-").stdout
+        assert re.search(r"<desc[^>]*>critical for \d+s, ok for \d+s", page)
 
 
 # ---- the file of the report

@@ -217,8 +217,8 @@ Test(report, needs_nothing_from_elsewhere)
     raise_alarms();
     begin(0);
     const char *all = written();
-    static const char *const forbidden[] = {"<script", "<link", "<img", "<iframe", "<object", "src=", "url(", "@import",
-                                            "http:",   "https:", "style=", "onload", "javascript"};
+    static const char *const forbidden[] = {"<script", "<link", "<img",   "<iframe", "<object", "src=",      "url(",
+                                            "@import", "http:", "https:", "style=",  "onload",  "javascript"};
     for (size_t i = 0; i < sizeof forbidden / sizeof forbidden[0]; i++)
         cr_assert(strstr(all, forbidden[i]) == NULL, "%s", forbidden[i]);
     const char *policy = strstr(all, "Content-Security-Policy\" content=\"default-src 'none'; style-src 'sha256-");
@@ -231,14 +231,16 @@ Test(report, hostile_text_is_inert)
     FILE *stream = fmemopen(out, sizeof out, "w");
     html_text(stream, "<script>alert(1)</script>&amp;\"'\033[31m\u202egnp.exe\xff\u2028");
     fclose(stream);
-    cr_assert_str_eq(out, "&lt;script&gt;alert(1)&lt;/script&gt;&amp;amp;&quot;&#39;\\x1b[31m\\xe2\\x80\\xaegnp.exe\\xff"
-                          "\\xe2\\x80\\xa8");
+    cr_assert_str_eq(out,
+                     "&lt;script&gt;alert(1)&lt;/script&gt;&amp;amp;&quot;&#39;\\x1b[31m\\xe2\\x80\\xaegnp.exe\\xff"
+                     "\\xe2\\x80\\xa8");
     struct conf *conf = fixture_conf(1);
     fixture_conf_name(conf, 0, "</title><script>x</script>");
     fixture_bind(f, conf);
     struct observation observation = fixture_probe(f, 0, PROBE_ENDPOINT, 9, REASON_TLS_EXPIRED);
     text_copy(observation.probe.target, sizeof observation.probe.target, "\"><img src=x onerror=alert(1)>");
-    text_copy(observation.probe.detail, sizeof observation.probe.detail, "</bdi></td><script>alert(2)</script>\033\u202e");
+    text_copy(observation.probe.detail, sizeof observation.probe.detail,
+              "</bdi></td><script>alert(2)</script>\033\u202e");
     for (int i = 0; i < 3; i++) {
         ledger_apply(f->ledger, &observation);
         fixture_walked(f, 0, REASON_TLS_EXPIRED, 1);

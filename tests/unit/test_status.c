@@ -106,10 +106,10 @@ Test(status, shows_the_worst_first)
     cr_assert_lt(strstr(all, "\nwoodgrove"), strstr(all, "\ncontoso"));
     cr_assert_lt(strstr(all, "\ncontoso"), strstr(all, "\nfabrikam"));
     cr_assert_str_eq(line(all, "PARTNER"), "PARTNER    HEALTH    REASON      SINCE  COUNT 15m  CERT  LAST OK  ALARM");
-    cr_assert_str_eq(line(all, "woodgrove"), "woodgrove  CRITICAL  tlsExpired  3m     3                never    1 critical");
+    cr_assert_str_eq(line(all, "woodgrove"),
+                     "woodgrove  CRITICAL  tlsExpired  3m     3                never    1 critical");
     cr_assert_str_eq(line(all, "contoso"), "contoso    ok                    3m                      3m");
-    cr_assert_str_eq(line(all, "3 partners"),
-                     "3 partners: 1 critical, 2 ok, 1 alarm, 5 walks, as of 4s ago");
+    cr_assert_str_eq(line(all, "3 partners"), "3 partners: 1 critical, 2 ok, 1 alarm, 5 walks, as of 4s ago");
     assert_fits(all, 80);
 }
 
@@ -252,8 +252,9 @@ static const char *string(const json_t *object, const char *name)
 Test(status, json_has_all_its_members)
 {
     static const char *const partner_members[] = {
-        "partner", "health", "reason", "code", "event", "who", "since", "count", "window_s", "certificate_end",
-        "certificate_days", "last_walk", "last_ok", "endpoints", "endpoints_ok", "walks", "alarm", "severity"};
+        "partner",  "health",          "reason",           "code",      "event",   "who",       "since",        "count",
+        "window_s", "certificate_end", "certificate_days", "last_walk", "last_ok", "endpoints", "endpoints_ok", "walks",
+        "alarm",    "severity"};
     fail_three_times(0, REASON_TLS_EXPIRED);
     guess_passwords("bob", 40);
     json_t *object = status_object();
@@ -381,9 +382,20 @@ Test(status, times_as_people_write_them)
     cr_assert_eq(parsed("2026-01-02"), 86400 - 3600);
     cr_assert_eq(parsed("2026-07-01"), 181 * 86400 - 7200);
     cr_assert_eq(parsed("2026-01-02T00:00Z"), 86400);
-    static const char *const wrong[] = {"",           "2",          "h",           "2x",          "-2h",
-                                        "99999999999h", "2026",       "2026-13-01",  "2026-02-30",  "2026-01-02T",
-                                        "2026-01-02T25:00", "2026-01-02T10:00X", "2026-01-02 10:00 Z", "tomorrow"};
+    static const char *const wrong[] = {"",
+                                        "2",
+                                        "h",
+                                        "2x",
+                                        "-2h",
+                                        "99999999999h",
+                                        "2026",
+                                        "2026-13-01",
+                                        "2026-02-30",
+                                        "2026-01-02T",
+                                        "2026-01-02T25:00",
+                                        "2026-01-02T10:00X",
+                                        "2026-01-02 10:00 Z",
+                                        "tomorrow"};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
         cr_assert_eq(parsed(wrong[i]), INT64_MIN, "%s", wrong[i]);
 }

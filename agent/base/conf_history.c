@@ -29,8 +29,8 @@ static void read_file(struct conf_reader *reader, const struct conf_row *row, co
         return;
     bool slash = path[strlen(path) - 1] == '/';
     if (slash || (stat(path, &status) == 0 && S_ISDIR(status.st_mode)))
-        conf_wrong(reader, setting, "\"%s\" is a folder: name the file that is to be made, as in \"%s%shistory.db\"", path,
-                   path, slash ? "" : "/");
+        conf_wrong(reader, setting, "\"%s\" is a folder: name the file that is to be made, as in \"%s%shistory.db\"",
+                   path, path, slash ? "" : "/");
     else if (stat(path, &status) == 0 && !S_ISREG(status.st_mode))
         conf_wrong(reader, setting, "\"%s\" is no regular file: name another", path);
 }

@@ -34,7 +34,7 @@ struct kept_mark {
 };
 
 struct history {
-    struct history_file file; /* the main thread's until the first batch is given, then the writing thread's */
+    struct history_file file;      /* the main thread's until the first batch is given, then the writing thread's */
     struct history_thread *thread; /* NULL: nothing is ever written, for the reason in `problem` */
     char problem[HISTORY_PROBLEM];
     struct history_waiting *waiting;
@@ -146,8 +146,8 @@ static void take_marks(struct history *history, struct history_batch *batch)
 static int load_marks(struct history *history)
 {
     sqlite3_stmt *statement;
-    int code = sqlite3_prepare_v2(history->file.db, "SELECT feed, skip, data FROM marks ORDER BY feed", -1, &statement,
-                                  NULL);
+    int code =
+        sqlite3_prepare_v2(history->file.db, "SELECT feed, skip, data FROM marks ORDER BY feed", -1, &statement, NULL);
     if (code != SQLITE_OK)
         return code;
     while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
@@ -204,8 +204,9 @@ static enum history_opened set_aside_and_begin(struct history *history, char *pr
         text_append(problem, size, ". A new one cannot be begun: %s", again);
         return HISTORY_NONE;
     }
-    text_append(problem, size, ", and a new one is begun: counters begin again. If \"sqlite3 FILE .recover\" finds nothing"
-                               " that you want in it, remove it");
+    text_append(problem, size,
+                ", and a new one is begun: counters begin again. If \"sqlite3 FILE .recover\" finds nothing"
+                " that you want in it, remove it");
     return HISTORY_BROKEN;
 }
 
@@ -381,11 +382,8 @@ static void begin(struct history *history, struct ledger *ledger, int64_t wall, 
     struct history_batch *batch = allocate(1, sizeof *batch);
     know_base(history, wall, run);
     drop_loaded(history);
-    *batch = (struct history_batch){.number = ++history->number,
-                                    .whole = history->want_whole,
-                                    .wall = wall,
-                                    .run = run,
-                                    .keep = history->keep};
+    *batch = (struct history_batch){
+        .number = ++history->number, .whole = history->want_whole, .wall = wall, .run = run, .keep = history->keep};
     take_carried(history, batch);
     history_waiting_take(history->waiting, batch);
     if (batch->whole)

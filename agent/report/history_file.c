@@ -153,8 +153,8 @@ static enum file_state take_lock(struct history_file *file, char *problem, size_
     }
     int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0640);
     if (lock < 0) {
-        text_format(problem, size, "%s cannot be written: %s. The folder has to be writable by the fedwarden user", path,
-                    strerror(errno));
+        text_format(problem, size, "%s cannot be written: %s. The folder has to be writable by the fedwarden user",
+                    path, strerror(errno));
         return FILE_NONE;
     }
     if (flock(lock, LOCK_EX | LOCK_NB) < 0) {
@@ -166,10 +166,11 @@ static enum file_state take_lock(struct history_file *file, char *problem, size_
             text_format(problem, size, "%s cannot be locked: %s", path, strerror(error));
             return FILE_NONE;
         }
-        text_format(problem, size,
-                    "%s is written by another fedwarden%s%s. Two must not share a history: end that one, or name another"
-                    " file in history.file",
-                    file->path, *holder ? ", process " : "", holder);
+        text_format(
+            problem, size,
+            "%s is written by another fedwarden%s%s. Two must not share a history: end that one, or name another"
+            " file in history.file",
+            file->path, *holder ? ", process " : "", holder);
         return FILE_TAKEN;
     }
     int length = snprintf(holder, sizeof holder, "%ld\n", (long)getpid());

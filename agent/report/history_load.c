@@ -107,8 +107,9 @@ size_t history_load_unsent(sqlite3 *db, int64_t base, size_t most, history_each_
     sqlite3_stmt *statement;
     int64_t count = 0;
     history_number(db, "SELECT count(*) FROM transitions WHERE sent = 0", &count);
-    text_format(all, sizeof all, "%s WHERE sent = 0 AND sequence >= ifnull((SELECT sequence FROM transitions WHERE sent = 0"
-                                 " ORDER BY sequence DESC LIMIT 1 OFFSET ?), 0) ORDER BY sequence",
+    text_format(all, sizeof all,
+                "%s WHERE sent = 0 AND sequence >= ifnull((SELECT sequence FROM transitions WHERE sent = 0"
+                " ORDER BY sequence DESC LIMIT 1 OFFSET ?), 0) ORDER BY sequence",
                 history_sql(HISTORY_TRANSITIONS, SQL_SELECT, sql));
     if (!most || sqlite3_prepare_v2(db, all, -1, &statement, NULL) != SQLITE_OK)
         return (size_t)count;

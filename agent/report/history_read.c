@@ -150,8 +150,9 @@ static sqlite3_stmt *select_rows(struct history_reader *reader, const struct que
 {
     char rows[HISTORY_SQL_MAX], sql[2 * HISTORY_SQL_MAX];
     sqlite3_stmt *statement = NULL;
-    text_format(sql, sizeof sql, "%s WHERE %s IN (SELECT %s FROM %s WHERE wall >= ?1 AND wall < ?2%s%s ORDER BY %s DESC%s)"
-                                 " ORDER BY %s",
+    text_format(sql, sizeof sql,
+                "%s WHERE %s IN (SELECT %s FROM %s WHERE wall >= ?1 AND wall < ?2%s%s ORDER BY %s DESC%s)"
+                " ORDER BY %s",
                 history_sql(query->table, SQL_SELECT, rows), query->id, query->id, history_tables[query->table].name,
                 filter->partner ? query->by_partner : "",
                 query->by_event && filter->event != EVENT_NONE ? query->by_event : "", query->id,

@@ -214,10 +214,8 @@ static_assert(SOURCE_USERS == 6 && SOURCE_REASONS == 8, "a column for each");
 static const struct history_column alarm_columns[] = {ALARM(ledger_alarm, )};
 
 static const struct history_column transition_columns[] = {
-    NUMBER(transition, sequence),
-    COLUMN(KIND, "kind", transition, kind, TRANSITION_CLEARED + 1),
-    SIGNED(transition, wall),
-    COLUMN(NUMBER, "alarm", transition, alarm.id, 0),
+    NUMBER(transition, sequence), COLUMN(KIND, "kind", transition, kind, TRANSITION_CLEARED + 1),
+    SIGNED(transition, wall),     COLUMN(NUMBER, "alarm", transition, alarm.id, 0),
     ALARM(transition, alarm.),
 };
 
@@ -229,25 +227,29 @@ static const struct history_column verdict_columns[] = {
 };
 
 static const struct history_column failure_columns[] = {
-    SIGNED(history_failure_row, wall),   EVENT(history_failure_row, event),
-    REASON(history_failure_row, reason), NUMBER(history_failure_row, count),
-    TEXT(history_failure_row, partner),  TEXT(history_failure_row, target),
-    ADDRESS(history_failure_row, address), NUMBER(history_failure_row, port),
-    TEXT(history_failure_row, detail),
+    SIGNED(history_failure_row, wall),     EVENT(history_failure_row, event),  REASON(history_failure_row, reason),
+    NUMBER(history_failure_row, count),    TEXT(history_failure_row, partner), TEXT(history_failure_row, target),
+    ADDRESS(history_failure_row, address), NUMBER(history_failure_row, port),  TEXT(history_failure_row, detail),
 };
 
 #define KEYED(label, in, parts_of_key, columns_of, ...)                                                                \
     {                                                                                                                  \
-        .name = label, .size = sizeof(struct in), .parts = parts_of_key, .keys = {__VA_ARGS__},                        \
-        .columns = columns_of, .count = sizeof columns_of / sizeof columns_of[0]                                       \
+        .name = label, .size = sizeof(struct in), .parts = parts_of_key, .keys = {__VA_ARGS__}, .columns = columns_of, \
+        .count = sizeof columns_of / sizeof columns_of[0]                                                              \
     }
 #define APPENDED(label, in, further, columns_of)                                                                       \
     {                                                                                                                  \
         .name = label, .size = sizeof(struct in), .more = further, .columns = columns_of,                              \
         .count = sizeof columns_of / sizeof columns_of[0]                                                              \
     }
-#define KEY(label, in, member) {label, offsetof(struct in, member), sizeof(((struct in *)0)->member)}
-#define PLAIN(label)           {label, 0, 0}
+#define KEY(label, in, member)                                                                                         \
+    {                                                                                                                  \
+        label, offsetof(struct in, member), sizeof(((struct in *)0)->member)                                           \
+    }
+#define PLAIN(label)                                                                                                   \
+    {                                                                                                                  \
+        label, 0, 0                                                                                                    \
+    }
 
 const struct history_table history_tables[HISTORY_TABLES] = {
     [LEDGER_ROW_STATE] = KEYED("state", ledger_state, 1, state_columns, PLAIN("id")),
@@ -267,8 +269,7 @@ const struct history_table history_tables[HISTORY_TABLES] = {
                                      PLAIN("probe"), PLAIN("position")),
     [LEDGER_ROW_SOURCE] = KEYED("sources", ledger_source, 1, source_columns, KEY("number", ledger_source, index)),
     [LEDGER_ROW_ALARM] = KEYED("alarms", ledger_alarm, 1, alarm_columns, KEY("alarm", ledger_alarm, id)),
-    [HISTORY_TRANSITIONS] =
-        APPENDED("transitions", transition, "sent INTEGER NOT NULL DEFAULT 0", transition_columns),
+    [HISTORY_TRANSITIONS] = APPENDED("transitions", transition, "sent INTEGER NOT NULL DEFAULT 0", transition_columns),
     [HISTORY_VERDICTS] = APPENDED("verdicts", history_verdict_row, "id INTEGER PRIMARY KEY", verdict_columns),
     [HISTORY_FAILURES] = APPENDED("failures", history_failure_row, "id INTEGER PRIMARY KEY", failure_columns),
 };
@@ -277,9 +278,9 @@ const struct history_table history_tables[HISTORY_TABLES] = {
 
 static const char *column_affinity(enum column_type type)
 {
-    return type == COLUMN_OCTETS                                                                 ? "BLOB"
+    return type == COLUMN_OCTETS                                                    ? "BLOB"
            : type == COLUMN_TEXT || type == COLUMN_ADDRESS || type == COLUMN_WINDOW ? "TEXT"
-                                                                                                 : "INTEGER";
+                                                                                    : "INTEGER";
 }
 
 static void sql_columns(const struct history_table *table, char *out)

@@ -20,7 +20,7 @@
 #include "base/log.h"
 #include "base/text.h"
 
-#define RETRY_FIRST 50    /* milliseconds */
+#define RETRY_FIRST 50 /* milliseconds */
 #define RETRY_MAX   15000
 #define SLOW        (10 * CLOCK_SECOND) /* a batch that takes longer is a failure that is told */
 

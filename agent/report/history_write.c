@@ -17,11 +17,12 @@
 #include "base/text.h"
 
 #define PRUNE(name, id)                                                                                                \
-    "DELETE FROM " name " WHERE " id " IN (SELECT " id " FROM " name " ORDER BY " id " LIMIT 500) AND (wall < ?1 OR "  \
-    id " <= (SELECT max(" id ") FROM " name ") - ?2)"
+    "DELETE FROM " name " WHERE " id " IN (SELECT " id " FROM " name " ORDER BY " id                                   \
+    " LIMIT 500) AND (wall < ?1 OR " id " <= (SELECT max(" id ") FROM " name ") - ?2)"
 
 static const char *const statement_texts[STATEMENTS] = {
-    [STATEMENT_CLOCK] = "INSERT OR REPLACE INTO clock (id, wall, run, base, boot, session, batch) VALUES (1,?,?,?,?,?,?)",
+    [STATEMENT_CLOCK] =
+        "INSERT OR REPLACE INTO clock (id, wall, run, base, boot, session, batch) VALUES (1,?,?,?,?,?,?)",
     [STATEMENT_SENT] = "UPDATE transitions SET sent = 1 WHERE sequence = ?",
     [STATEMENT_MARK] = "INSERT OR REPLACE INTO marks (feed, skip, data) VALUES (?,?,?)",
     [STATEMENT_SKIP] = "INSERT INTO marks (feed, skip, data) VALUES (?1,?2,x'') ON CONFLICT DO UPDATE SET skip = ?2",

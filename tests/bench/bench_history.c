@@ -92,20 +92,21 @@ static void walk(struct ledger *ledger, uint32_t partner, int64_t wall, int64_t 
         ledger_apply(ledger, &told);
     }
     struct observation chain = {.kind = OBSERVATION_CERTIFICATE, .partner = partner, .wall = wall, .run = run};
-    chain.certificate = (struct observation_certificate){.address = told.probe.address,
-                                                         .port = 5061,
-                                                         .length = 1,
-                                                         .target = "sip2.partner.example.net",
-                                                         .subject = "CN=sip2.partner.example.net,O=Partner,C=NL",
-                                                         .names = "DNS:sip2.partner.example.net, DNS:partner.example.net",
-                                                         .issuer = "CN=Example Issuing CA 3,O=Example,C=NL",
-                                                         .serial = "0a1b2c3d4e5f60718293a4b5c6d7e8f9",
-                                                         .not_before = wall,
-                                                         .not_after = wall + 90 * 86400 * CLOCK_SECOND,
-                                                         .key_algorithm = "EC P-256",
-                                                         .key_bits = 256,
-                                                         .signature_algorithm = "ecdsa-with-SHA256",
-                                                         .reason = REASON_NONE};
+    chain.certificate =
+        (struct observation_certificate){.address = told.probe.address,
+                                         .port = 5061,
+                                         .length = 1,
+                                         .target = "sip2.partner.example.net",
+                                         .subject = "CN=sip2.partner.example.net,O=Partner,C=NL",
+                                         .names = "DNS:sip2.partner.example.net, DNS:partner.example.net",
+                                         .issuer = "CN=Example Issuing CA 3,O=Example,C=NL",
+                                         .serial = "0a1b2c3d4e5f60718293a4b5c6d7e8f9",
+                                         .not_before = wall,
+                                         .not_after = wall + 90 * 86400 * CLOCK_SECOND,
+                                         .key_algorithm = "EC P-256",
+                                         .key_bits = 256,
+                                         .signature_algorithm = "ecdsa-with-SHA256",
+                                         .reason = REASON_NONE};
     ledger_apply(ledger, &chain);
     struct observation end = {.kind = OBSERVATION_WALK, .partner = partner, .wall = wall, .run = run};
     end.walk = (struct observation_walk){.reason = REASON_NONE, .endpoints = 2, .endpoints_ok = 2};

@@ -184,8 +184,7 @@ static int faulty_delete(sqlite3_vfs *vfs, const char *name, int sync)
     enum fault fault = next(false);
     if (fault == FAULT_EXIT)
         _exit(9);
-    return fault == FAULT_NONE || fault == FAULT_SHARED ? real_vfs->xDelete(real_vfs, name, sync)
-                                                        : SQLITE_IOERR_DELETE;
+    return fault == FAULT_NONE || fault == FAULT_SHARED ? real_vfs->xDelete(real_vfs, name, sync) : SQLITE_IOERR_DELETE;
 }
 
 void faults_install(void)

@@ -165,10 +165,8 @@ static uint32_t mix(uint64_t number)
 
 static void work_event(struct fixture *fixture, uint32_t random)
 {
-    struct observation observation = {.kind = OBSERVATION_EVENT,
-                                      .partner = OBSERVATION_NO_PARTNER,
-                                      .wall = fixture->wall,
-                                      .run = fixture->run};
+    struct observation observation = {
+        .kind = OBSERVATION_EVENT, .partner = OBSERVATION_NO_PARTNER, .wall = fixture->wall, .run = fixture->run};
     struct observation_event *event = &observation.event;
     event->event = EVENT_AUTH_SOURCE;
     event->reason = REASON_AUTH_BAD_CREDENTIALS;

@@ -160,7 +160,8 @@ Test(history, numbers_that_make_no_sense_are_refused)
     struct history_verdict_row verdict;
     cr_assert_eq(sqlite3_open(":memory:", &db), SQLITE_OK);
     cr_assert_eq(history_create(db), SQLITE_OK);
-    history_run(db, "INSERT INTO verdicts (wall, partner, health, reason) VALUES (1, 'p' || char(27) || '[31m', 9, 302)");
+    history_run(db,
+                "INSERT INTO verdicts (wall, partner, health, reason) VALUES (1, 'p' || char(27) || '[31m', 9, 302)");
     sqlite3_prepare_v2(db, history_sql(HISTORY_VERDICTS, SQL_SELECT, sql), -1, &statement, NULL);
     cr_assert_eq(sqlite3_step(statement), SQLITE_ROW);
     cr_expect_not(history_fetch(statement, HISTORY_VERDICTS, 0, key, &verdict), "there is no health 9");
@@ -179,8 +180,14 @@ Test(history, numbers_that_make_no_sense_are_refused)
     struct history_buffer buffer = packed(LEDGER_ROW_TOTAL, (uint32_t[]){7, 0, 0}, &cell);
     write_packed(db, &buffer, SQL_REPLACE, 0);
     history_buffer_clear(&buffer);
-    static const char *const windows[] = {"x", "900", "900 1", "900 1 2 x", "0 1 2 3", "-5 -5 -5 -5",
-                                          "900 9223372036854775807 9223372036854775807 1", "99999999999 1 1 1"};
+    static const char *const windows[] = {"x",
+                                          "900",
+                                          "900 1",
+                                          "900 1 2 x",
+                                          "0 1 2 3",
+                                          "-5 -5 -5 -5",
+                                          "900 9223372036854775807 9223372036854775807 1",
+                                          "99999999999 1 1 1"};
     for (size_t i = 0; i < sizeof windows / sizeof *windows; i++) {
         text_format(sql, sizeof sql, "UPDATE totals SET window = '%s'", windows[i]);
         cr_expect_eq(history_run(db, sql), SQLITE_OK);
@@ -302,8 +309,8 @@ Test(history, a_wall_clock_that_jumps_moves_no_run_time)
     char problem[HISTORY_PROBLEM];
     struct history *history = history_open(HISTORY_PATH, &opened, problem, sizeof problem);
     int64_t now = FIXTURE_START + 10 * CLOCK_SECOND; /* the wall clock has jumped back meanwhile */
-    struct ledger *ledger = history_load(history, FIXTURE_WALL - 3600 * CLOCK_SECOND, now, fixture_report,
-                                         &(struct fixture){0});
+    struct ledger *ledger =
+        history_load(history, FIXTURE_WALL - 3600 * CLOCK_SECOND, now, fixture_report, &(struct fixture){0});
     cr_assert_not_null(ledger);
     struct ledger_cell *cell = index_find(&ledger->partner_events, (uint32_t[]){1, EVENT_CONNECTION});
     cr_assert_not_null(cell);
@@ -323,10 +330,11 @@ Test(history, a_second_daemon_is_refused)
     life_store(life);
     struct history *second = history_open(HISTORY_PATH, &opened, problem, sizeof problem);
     cr_expect_eq(opened, HISTORY_TAKEN);
-    snprintf(wanted, sizeof wanted,
-             "history.db is written by another fedwarden, process %ld. Two must not share a history: end that one, or name"
-             " another file in history.file",
-             (long)getpid());
+    snprintf(
+        wanted, sizeof wanted,
+        "history.db is written by another fedwarden, process %ld. Two must not share a history: end that one, or name"
+        " another file in history.file",
+        (long)getpid());
     cr_expect_str_eq(problem, wanted);
     cr_expect(history_failing(second, problem, sizeof problem));
     cr_expect_null(history_load(second, 1, 1, fixture_report, NULL));
@@ -442,7 +450,8 @@ Test(history, what_is_no_history_of_ours_is_set_aside)
     life_end(life);
     make_database("PRAGMA application_id = 1180125257; PRAGMA user_version = 99; CREATE TABLE state (x)");
     life = life_begin(1);
-    expect_set_aside(life, "history.db was written by a newer fedwarden (schema 99, this one knows 1). Run the newer one", 2);
+    expect_set_aside(life,
+                     "history.db was written by a newer fedwarden (schema 99, this one knows 1). Run the newer one", 2);
     life_end(life);
     make_database("PRAGMA application_id = 1180125257; PRAGMA user_version = 1; CREATE TABLE state (x)");
     life = life_begin(1);
@@ -485,9 +494,8 @@ static int64_t number_of(const char *sql)
 
 Test(history, an_older_schema_is_brought_up_to_date_or_left_alone)
 {
-    static const struct history_step good[] = {
-        {"ALTER TABLE verdicts ADD COLUMN note TEXT NOT NULL DEFAULT 'older'"},
-        {"CREATE TABLE extra (a); INSERT INTO extra VALUES (3)"}};
+    static const struct history_step good[] = {{"ALTER TABLE verdicts ADD COLUMN note TEXT NOT NULL DEFAULT 'older'"},
+                                               {"CREATE TABLE extra (a); INSERT INTO extra VALUES (3)"}};
     static const struct history_step bad[] = {{"ALTER TABLE verdicts ADD COLUMN other TEXT"}, {"DROP TABLE nothing"}};
     sqlite3 *db;
     store_steps(3, 50);
@@ -613,14 +621,15 @@ Test(history, old_and_many_rows_go_in_small_steps)
     life_end(life);
     sqlite3 *db;
     cr_assert_eq(sqlite3_open(HISTORY_PATH, &db), SQLITE_OK);
-    cr_assert_eq(history_run(db, "DELETE FROM verdicts; DELETE FROM failures;"
-                                 "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 2999)"
-                                 " INSERT INTO verdicts (wall, partner, health, reason)"
-                                 " SELECT 1767225600000000 - 86400000000 * (3000 - i) / 100, 'p', 1, 1 FROM n;"
-                                 "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 2999)"
-                                 " INSERT INTO failures (wall, event, reason, count, partner, target, address, port, detail)"
-                                 " SELECT 1767225600000000, 1, 302, 1, 'p', 't', '', 0, '' FROM n"),
-                 SQLITE_OK, "%s", sqlite3_errmsg(db));
+    cr_assert_eq(
+        history_run(db, "DELETE FROM verdicts; DELETE FROM failures;"
+                        "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 2999)"
+                        " INSERT INTO verdicts (wall, partner, health, reason)"
+                        " SELECT 1767225600000000 - 86400000000 * (3000 - i) / 100, 'p', 1, 1 FROM n;"
+                        "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 2999)"
+                        " INSERT INTO failures (wall, event, reason, count, partner, target, address, port, detail)"
+                        " SELECT 1767225600000000, 1, 302, 1, 'p', 't', '', 0, '' FROM n"),
+        SQLITE_OK, "%s", sqlite3_errmsg(db));
     sqlite3_close(db);
     life = begin_with_limits(10, 1500); /* verdicts: 100 a day for 30 days; failures: all of today */
     for (int i = 1; i <= 4; i++) {

@@ -185,9 +185,25 @@ static void take_verdict(struct ledger *ledger, struct ledger_partner *partner, 
     partner->walks++;
 }
 
+/* A walk that takes longer than its interval delays the next one: a failure of the monitor, told at the partner. */
+static void judge_duration(struct ledger *ledger, struct ledger_partner *partner, const struct observation *observation)
+{
+    uint32_t interval = partner->conf->interval;
+    struct observation overrun = {.wall = observation->wall, .run = observation->run};
+    if (observation->walk.duration <= interval * CLOCK_SECOND) {
+        count_success(partner, EVENT_MONITOR_SELF);
+        return;
+    }
+    overrun.probe = (struct observation_probe){.reason = REASON_MON_PROBE_OVERRUN, .not_after = CLOCK_NEVER};
+    text_format(overrun.probe.detail, sizeof overrun.probe.detail, "the walk took %.1f s, and the interval is %u s",
+                (double)observation->walk.duration / CLOCK_SECOND, interval);
+    count_failure(ledger, partner, EVENT_MONITOR_SELF, &overrun);
+}
+
 static void apply_walk(struct ledger *ledger, struct ledger_partner *partner, const struct observation *observation)
 {
     ledger->walks++;
+    judge_duration(ledger, partner, observation);
     if (observation->walk.late > partner->conf->interval * CLOCK_SECOND / 10)
         ledger->walks_late++;
     storm_walked(ledger, partner, observation);

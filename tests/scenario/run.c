@@ -17,7 +17,7 @@
  *     sources N                                  rows of the source table
  *   at TIME COMMAND
  *   every STEP until TIME N COMMAND [| N COMMAND]...     N times the first, then N times the second, and round again
- *   walk PARTNER [late S] [endpoints N] ITEM [; ITEM]...  N endpoints although fewer are told
+ *   walk PARTNER [late S] [took S] [endpoints N] ITEM [; ITEM]...  N endpoints although fewer are told
  *     srv RESULT   address HOST RESULT   endpoint HOST ADDRESS:PORT RESULT [ends TIME]
  *                        RESULT: ok or the name of a reason; TIME, when the certificate ends, counts from the start
  *   event EVENT|bySource|bySourceKnown WORD VALUE...      what the edge saw; WORD is one of reason, partner, from,
@@ -361,10 +361,12 @@ static void run_walk(struct scenario *s, char *text)
     struct words words;
     split(&words, items.word[0], " \t");
     long position = position_of(s, take(s, &words, "partner"));
-    uint32_t late = 0, endpoints = 0, endpoints_ok = 0, said = 0;
+    uint32_t late = 0, took = 0, endpoints = 0, endpoints_ok = 0, said = 0;
     enum reason verdict = REASON_NONE;
     if (take_if(&words, "late"))
         late = (uint32_t)parse_time(s, take(s, &words, "late"));
+    if (take_if(&words, "took"))
+        took = (uint32_t)parse_time(s, take(s, &words, "took"));
     if (take_if(&words, "endpoints"))
         said = (uint32_t)parse_number(s, take(s, &words, "endpoints"));
     if (position < 0)
@@ -383,8 +385,11 @@ static void run_walk(struct scenario *s, char *text)
         ledger_apply(s->ledger, &observation);
     }
     observation.kind = OBSERVATION_WALK;
-    observation.walk = (struct observation_walk){
-        .reason = verdict, .late = late, .endpoints = said ? said : endpoints, .endpoints_ok = endpoints_ok};
+    observation.walk = (struct observation_walk){.reason = verdict,
+                                                 .duration = took,
+                                                 .late = late,
+                                                 .endpoints = said ? said : endpoints,
+                                                 .endpoints_ok = endpoints_ok};
     ledger_apply(s->ledger, &observation);
 }
 

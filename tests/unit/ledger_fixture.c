@@ -11,6 +11,7 @@ struct conf *fixture_conf(size_t count)
     struct conf *conf = calloc(1, sizeof *conf);
     conf->partners = calloc(count ? count : 1, sizeof *conf->partners);
     conf->partner_count = count;
+    conf->agent.vantage = "";
     for (int event = 1; event < EVENT_COUNT; event++) {
         const struct event_info *info = event_info(event);
         conf->thresholds[event] = (struct conf_threshold){info->count, info->window, info->clear};

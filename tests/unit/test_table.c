@@ -129,7 +129,7 @@ Test(table, names_that_are_not_there)
     } cases[] = {
         {{0}, 0, TABLE_NO_OBJECT},
         {{MIB_AGENT}, 1, TABLE_NO_OBJECT},
-        {{MIB_AGENT, 26, 0}, 3, TABLE_NO_OBJECT},
+        {{MIB_AGENT, 27, 0}, 3, TABLE_NO_OBJECT},
         {{MIB_AGENT, 1}, 2, TABLE_NO_INSTANCE},
         {{MIB_AGENT, 1, 1}, 3, TABLE_NO_INSTANCE},
         {{MIB_AGENT, 1, 0, 0}, 4, TABLE_NO_INSTANCE},
@@ -137,7 +137,7 @@ Test(table, names_that_are_not_there)
         {{MIB_SOURCE, 1, 2, 1}, 4, TABLE_NO_INSTANCE},
         {{MIB_PARTNER, 2, 2, 1}, 4, TABLE_NO_OBJECT},
         {{MIB_PARTNER, 1, 1, 1}, 4, TABLE_NO_OBJECT},
-        {{MIB_PARTNER, 1, 31, 1}, 4, TABLE_NO_OBJECT},
+        {{MIB_PARTNER, 1, 32, 1}, 4, TABLE_NO_OBJECT},
         {{MIB_PARTNER, 1, UINT32_MAX, 1}, 4, TABLE_NO_OBJECT},
         {{MIB_PARTNER, 1, 2, 4}, 4, TABLE_NO_INSTANCE},
         {{MIB_PARTNER, 1, 2}, 3, TABLE_NO_INSTANCE},
@@ -155,7 +155,7 @@ Test(table, next_of_names_that_are_not_there)
     assert_next(NAME(MIB_AGENT, 1, 0, 5), NAME(MIB_AGENT, 2, 0));
     assert_next(NAME(MIB_AGENT, 13, 0), NAME(MIB_AGENT, 14, 0));
     assert_next(NAME(MIB_AGENT, 14), NAME(MIB_AGENT, 14, 0));
-    assert_next(NAME(MIB_AGENT, 25, 0), NAME(MIB_SUMMARY, 1, 0));
+    assert_next(NAME(MIB_AGENT, 26, 0), NAME(MIB_SUMMARY, 1, 0));
     assert_next(NAME(MIB_SUMMARY, 15, 0), NAME(MIB_EVENT, 1, 2, 1));
     assert_next(NAME(MIB_EVENT, 1, 2, 10), NAME(MIB_EVENT, 1, 3, 1));
     assert_next(NAME(MIB_EVENT, 1, 1, 5), NAME(MIB_EVENT, 1, 2, 1));

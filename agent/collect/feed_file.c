@@ -571,6 +571,46 @@ static bool is_over(const struct feed_file *file, size_t position)
     return !tail->present && (tail->descriptor < 0 || fstat(tail->descriptor, &status) < 0 || status.st_nlink == 0);
 }
 
+/* Follows what was found of `position`, wherever it is now; NULL: it is followed already, or cannot be. */
+static struct tail *add_found(struct feed_file *file, const struct feed_position *position,
+                              const struct feed_place *place)
+{
+    char path[4096];
+    struct stat status = {.st_dev = place->device, .st_ino = place->inode};
+    if (find_tail(file, &status) || !make_path(file, place->name, path, sizeof path))
+        return NULL;
+    struct tail *tail = add_tail(file, position->name, &status);
+    if (!tail)
+        return NULL;
+    tail->offset = position->offset;
+    tail->skipping = position->skipping;
+    tail->head = position->head;
+    tail->present = !place->moved;
+    tail->compressed = place->compressed;
+    open_tail(file, tail, path, NULL);
+    return tail;
+}
+
+/*
+ * What was not read of a log when it was truncated stands in the copy that was made of it (copytruncate): it is read
+ * before the log goes on.
+ */
+static void read_copy(struct feed_file *file, size_t position, const struct feed_position *was)
+{
+    struct feed_place place;
+    if (was->head.length < COPY_HEAD_MIN || !feed_find(file->folder, was, &place))
+        return;
+    struct tail *copy = add_found(file, was, &place);
+    if (!copy)
+        return;
+    memmove(&file->tails[position + 1], &file->tails[position], (file->count - 1 - position) * sizeof *file->tails);
+    file->tails[position] = copy;
+    if (!copy->compressed && !tail_unread(copy)) {
+        note_finished(file, &copy->head);
+        remove_tail(file, position);
+    }
+}
+
 /* An older file of the same log goes first. */
 static bool must_wait(const struct feed_file *file, size_t position)
 {
@@ -585,6 +625,11 @@ static enum tail_state read_one(struct feed_file *file, size_t position, int64_t
     struct tail *tail = file->tails[position];
     uint64_t offset = tail->offset, head = tail->head.hash;
     struct feed_head before = tail->before;
+    struct feed_position was = {.device = tail->device,
+                                .inode = tail->inode,
+                                .offset = offset,
+                                .skipping = tail->skipping,
+                                .head = tail->head};
     if (tail->descriptor < 0 || must_wait(file, position))
         return TAIL_END;
     if (file->pattern && !tail->compressed && tail->head.length == 0 && is_no_log(file, tail)) {
@@ -598,8 +643,12 @@ static enum tail_state read_one(struct feed_file *file, size_t position, int64_t
         feed_begins(file->feed);
     enum tail_state state = tail_read(tail, file->feed, run);
     /* A copy of what was truncated is known after a restart, too. */
-    if (tail->before.hash != before.hash || tail->before.length != before.length)
+    if (tail->before.hash != before.hash || tail->before.length != before.length) {
         note_finished(file, &tail->before);
+        text_copy(was.name, sizeof was.name, tail->log);
+        read_copy(file, position, &was);
+        return state;
+    }
     if (state == TAIL_BAD) {
         complain(file, "%s/%s: %s", file->folder, tail->log,
                  errno == EILSEQ ? "what gzip made of it is damaged; the rest of it is lost" : strerror(errno));
@@ -665,25 +714,15 @@ bool feed_file_look(struct feed_file *file, int64_t run)
 static void go_on(struct feed_file *file, const struct feed_position *position)
 {
     struct feed_place place;
-    char path[4096];
     /* Of what was empty nothing tells whether it was truncated meanwhile: it takes its place among those born since. */
     if (position->offset == 0 && position->head.length < COPY_HEAD_MIN)
         return;
-    if (!feed_find(file->folder, position, &place) || !make_path(file, place.name, path, sizeof path)) {
+    if (!feed_find(file->folder, position, &place)) {
         log_info("feed", "%s: what was called %s/%s and read up to octet %" PRIu64 " is not there any more",
                  feed_conf(file->feed)->name, file->folder, position->name, position->offset);
         return;
     }
-    struct stat status = {.st_dev = place.device, .st_ino = place.inode};
-    struct tail *tail = find_tail(file, &status) ? NULL : add_tail(file, position->name, &status);
-    if (!tail)
-        return;
-    tail->offset = position->offset;
-    tail->skipping = position->skipping;
-    tail->head = position->head;
-    tail->present = !place.moved;
-    tail->compressed = place.compressed;
-    open_tail(file, tail, path, NULL);
+    add_found(file, position, &place);
 }
 
 /* What was called as the log and is not any more, though nothing else is called so now. */

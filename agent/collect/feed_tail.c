@@ -81,18 +81,16 @@ bool tail_unread(const struct tail *tail)
     return tail->descriptor >= 0 && fstat(tail->descriptor, &status) == 0 && (uint64_t)status.st_size > tail->offset;
 }
 
-/* The octets at the offset. */
-static ssize_t read_plain(struct tail *tail, char *data, size_t size, int64_t run)
+/* Whether it was truncated, as far as can be seen before it is read. */
+static bool is_cut(struct tail *tail, int64_t run)
 {
     struct stat status;
-    if (fstat(tail->descriptor, &status) < 0)
-        return -1;
+    if (tail->compressed || fstat(tail->descriptor, &status) < 0)
+        return false;
     if ((uint64_t)status.st_size > tail->size)
         tail->grown = run;
     tail->size = (uint64_t)status.st_size;
-    if (tail->size < tail->offset || !tail_check(tail))
-        start_over(tail);
-    return read_at(tail->descriptor, data, size, tail->offset);
+    return tail->size < tail->offset || !tail_check(tail);
 }
 
 enum tail_state tail_read(struct tail *tail, struct feed *feed, int64_t run)
@@ -102,8 +100,12 @@ enum tail_state tail_read(struct tail *tail, struct feed *feed, int64_t run)
     char *data = feed_buffer(feed, &size);
     if (tail->compressed && !tail->gzip)
         tail->gzip = feed_gzip_new();
+    if (is_cut(tail, run)) {
+        start_over(tail); /* before the new beginning comes what is left in a copy */
+        return TAIL_MORE;
+    }
     ssize_t got = tail->compressed ? feed_gzip_read(tail->gzip, tail->descriptor, data, size, tail->offset, &later)
-                                   : read_plain(tail, data, size, run);
+                                   : read_at(tail->descriptor, data, size, tail->offset);
     if (got < 0)
         return TAIL_BAD;
     if (later)

@@ -65,7 +65,7 @@ static int read_options(struct options *options, int argc, char **argv)
         {"config", required_argument, NULL, 'c'}, {"file", required_argument, NULL, 'f'},
         {"watch", optional_argument, NULL, 'w'},  {"json", no_argument, NULL, OPTION_JSON},
         {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0}};
-    for (int option; (option = getopt_long(argc, argv, "c:f:wh", known, NULL)) != -1;) {
+    for (int option; (option = getopt_long(argc, argv, "c:f:w::h", known, NULL)) != -1;) {
         switch (option) {
         case 'c':
             options->source.conf_path = optarg;

@@ -30,6 +30,7 @@ static const struct command {
     {"check-config", cli_check_config, "say what is wrong with the configuration"},
     {"explain", cli_explain, "what a failure reason means and what to do"},
     {"event", cli_event, "tell a running fedwarden of a failure that an edge saw"},
+    {"import", cli_import, "make partners of targets of blackbox_exporter, or of a table"},
     {"match", cli_match, "read a log by the rules of a preset and say what they take from it"},
 };
 #define COMMANDS (sizeof commands / sizeof commands[0])

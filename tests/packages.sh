@@ -8,14 +8,14 @@ set -eu
 
 build='gcc libc6-dev make autoconf automake pkg-config libsnmp-dev libcurl4-openssl-dev libconfig-dev libc-ares-dev
     libssl-dev libpcre2-dev libvectorscan-dev libidn2-dev libjansson-dev libsystemd-dev
-    libsqlite3-dev zlib1g-dev'
+    libsqlite3-dev zlib1g-dev libyaml-dev'
 demo='ca-certificates snmp snmptrapd knot kamailio kamailio-tls-modules nginx-light openssl python3 python3-cryptography'
 test="$demo libcriterion-dev python3-pytest knot-dnsutils snmpd unbound prosody prosody-modules tinyproxy iproute2 nftables
     util-linux procps clang libclang-rt-14-dev llvm valgrind smitools faketime systemd-journal-remote
     chromium-headless-shell tidy
     libdb5.3 libicu72 libnsl2 libsasl2-modules" # the last four: tests/system/lab_postfix.py
 # nagios4-core wants some mail program; this one is no daemon.
-integration="$test nagios4-core msmtp-mta monitoring-plugins-basic monitoring-plugins-standard
+integration="$test mandoc debhelper lintian nagios4-core msmtp-mta monitoring-plugins-basic monitoring-plugins-standard
     prometheus prometheus-snmp-exporter snmptt icinga2-bin
     zabbix-server-pgsql zabbix-frontend-php postgresql php-cli php-pgsql"
 # check_curl of the plugins needs liburiparser1, which their package only recommends.

@@ -25,4 +25,7 @@ int cli_explain(int argc, char **argv);
 /* cli_event: sends events to the inbox of a running daemon, prints its answers; 0 all taken, 1 one refused, 2 not sent. */
 int cli_event(int argc, char **argv);
 
+/* cli_import: prints partners made of a file of targets or a table; 0, 1 when something was left out, 3 not read. */
+int cli_import(int argc, char **argv);
+
 #endif

@@ -108,6 +108,7 @@ static const struct conf_row budget_rows[] = {
     NUMBER(conf_budget, connect, 1, 600000, 4000),  NUMBER(conf_budget, proxy, 1, 600000, 6000),
     NUMBER(conf_budget, starttls, 1, 600000, 8000), NUMBER(conf_budget, tls, 1, 600000, 6000),
     NUMBER(conf_budget, after, 1, 600000, 300),     NUMBER(conf_budget, walk, 1, 600000, 15000),
+    NUMBER(conf_budget, fetch, 1, 600000, 15000),
 };
 
 static void read_budgets(struct conf_reader *reader, const struct conf_row *row, const config_setting_t *setting,
@@ -134,6 +135,8 @@ static const struct conf_row trust_rows[] = {
     {"ca_file", conf_read_certificates, MEMBER(conf_trust, ca_file), 0, 1000, 0, "", NULL, false},
     {"ca_dir", conf_read_folder, MEMBER(conf_trust, ca_dir), 0, 1000, 0, "", NULL, false},
     {"crl_file", conf_read_crls, MEMBER(conf_trust, crl_file), 0, 1000, 0, "", NULL, false},
+    {"crl_urls", conf_read_urls, MEMBER(conf_trust, crl_urls), 0, CONF_CRL_URLS_MAX, 0, NULL, NULL, false},
+    {"crl_proxy", conf_read_proxy, MEMBER(conf_trust, crl_proxy), 0, 1000, 0, "", NULL, false},
     {"certificate", conf_read_certificates, MEMBER(conf_trust, certificate), 0, 1000, 0, "", NULL, false},
     {"key", conf_read_key, MEMBER(conf_trust, key), 0, 1000, 0, "", NULL, false},
     {"tls_min", conf_read_word, MEMBER(conf_trust, tls_min), 1, 64, 0x0303, NULL, tls_words, false},

@@ -384,6 +384,42 @@ void conf_read_pins(struct conf_reader *reader, const struct conf_row *row, cons
     }
 }
 
+/* What is wrong with the URL of a file; NULL when nothing is. */
+static const char *url_problem(const char *url)
+{
+    const char *rest = strncasecmp(url, "http://", 7) == 0    ? url + 7
+                       : strncasecmp(url, "https://", 8) == 0 ? url + 8
+                                                              : NULL;
+    if (!rest)
+        return "is no URL that begins with http:// or https://";
+    size_t authority = strcspn(rest, "/?#");
+    if (memchr(rest, '@', authority))
+        return "holds a user or password; it would be shown";
+    if (authority == 0 || rest[0] == ':')
+        return "names no host";
+    for (const char *at = url; *at; at++)
+        if (*at <= ' ' || (unsigned char)*at >= 0x7f)
+            return "holds a blank or a character that is not ASCII; write it as %20 and so on";
+    return NULL;
+}
+
+void conf_read_urls(struct conf_reader *reader, const struct conf_row *row, const config_setting_t *setting, void *into)
+{
+    struct conf_trust *trust = into;
+    int length = conf_texts_length(reader, setting, (int)row->max);
+    for (int i = 0; i < length; i++) {
+        const char *text;
+        const config_setting_t *element = conf_texts_element(setting, i);
+        if (!conf_text(reader, element, 1000, &text))
+            continue;
+        const char *problem = url_problem(text);
+        if (problem)
+            conf_wrong(reader, element, "\"%.100s\" %s", text, problem);
+        else
+            trust->crl_urls[trust->crl_url_count++] = conf_string(reader->blocks, text);
+    }
+}
+
 const char *conf_path(struct conf_reader *reader, const struct conf_row *row, const config_setting_t *setting)
 {
     const char *text;

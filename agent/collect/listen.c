@@ -36,6 +36,7 @@
 #include "base/text.h"
 #include "collect/collector_thread.h"
 #include "collect/listen_parts.h"
+#include "collect/revocation.h"
 
 #define BACKLOG       64
 #define ACCEPTS       16                  /* of one port in one turn */
@@ -74,6 +75,8 @@ struct listeners {
     struct queue *queue;
     struct collector_thread *thread;
     struct tls_trust *trust;
+    struct fetcher *fetcher;       /* NULL where its profile has no URL of a revocation list, as the next */
+    struct revocation *revocation;
     struct callers *callers;
     sd_event *loop;
     int stop;
@@ -460,8 +463,35 @@ static bool open_ports(struct listeners *listeners, char *problem, size_t size)
     return true;
 }
 
+static void lists_ready(void *context)
+{
+    set_ports(context, SD_EVENT_ON);
+}
+
+/* Until the first revocation lists are there, or cannot be had, who calls waits in the backlog of the port. */
+static bool watch_lists(struct listeners *listeners, char *problem, size_t size)
+{
+    const struct conf *conf = listeners->conf;
+    const struct conf_trust *profile = &conf->trusts[conf->listen.trust];
+    if (profile->crl_url_count == 0)
+        return true;
+    listeners->fetcher = fetcher_new(listeners->loop);
+    if (listeners->fetcher)
+        listeners->revocation =
+            revocation_new(listeners->fetcher, listeners->loop, profile, conf->collectors.budget.fetch,
+                           listeners->trust, lists_ready, listeners);
+    if (listeners->revocation) {
+        set_ports(listeners, SD_EVENT_OFF);
+        return true;
+    }
+    text_copy(problem, size, "out of memory or descriptors for fetching revocation lists; raise the limits");
+    return false;
+}
+
 static void discard(struct listeners *listeners)
 {
+    revocation_free(listeners->revocation);
+    fetcher_free(listeners->fetcher);
     for (size_t i = 0; i < listeners->port_count; i++) {
         sd_event_source_disable_unref(listeners->ports[i].source);
         if (listeners->ports[i].descriptor >= 0)
@@ -489,7 +519,7 @@ struct listeners *listeners_start(const struct conf *conf, struct queue *queue, 
     }
     *listeners = (struct listeners){.conf = conf, .queue = queue, .stop = -1, .pause_told = CLOCK_NEVER};
     if (make_loop(listeners, problem, size) && (listeners->trust = make_trust(conf, problem, size)) && !*problem &&
-        open_ports(listeners, problem, size)) {
+        open_ports(listeners, problem, size) && watch_lists(listeners, problem, size)) {
         listeners->thread = collector_thread_start("listen", run, listeners);
         if (listeners->thread)
             return listeners;

@@ -35,8 +35,9 @@ struct prober *prober_new(sd_event *loop, const struct conf *conf)
     prober->tokens_at = clock_run();
     prober->tokens = 1;
     prober->trusts = calloc(conf->trust_count ? conf->trust_count : 1, sizeof prober->trusts[0]);
+    prober->revocations = calloc(conf->trust_count ? conf->trust_count : 1, sizeof prober->revocations[0]);
     prober->dns = dns_new(loop, conf);
-    if (!prober->trusts || !prober->dns) {
+    if (!prober->trusts || !prober->revocations || !prober->dns) {
         prober_free(prober);
         return NULL;
     }
@@ -53,10 +54,29 @@ void prober_free(struct prober *prober)
     sd_event_source_disable_unref(prober->waiting_timer);
     dns_free(prober->dns);
     proxy_pool_free(prober->proxies);
+    for (size_t i = 0; prober->revocations && i < prober->conf->trust_count; i++)
+        revocation_free(prober->revocations[i]);
+    free(prober->revocations);
+    fetcher_free(prober->fetcher);
     for (size_t i = 0; prober->trusts && i < prober->conf->trust_count; i++)
         tls_trust_free(prober->trusts[i]);
     free(prober->trusts);
     free(prober);
+}
+
+static void lists_ready(void *context);
+
+static void watch_lists(struct prober *prober, uint32_t position)
+{
+    const struct conf_trust *conf = &prober->conf->trusts[position];
+    if (conf->crl_url_count == 0)
+        return;
+    if (!prober->fetcher)
+        prober->fetcher = fetcher_new(prober->loop);
+    if (prober->fetcher)
+        prober->revocations[position] =
+            revocation_new(prober->fetcher, prober->loop, conf, prober->conf->collectors.budget.fetch,
+                           prober->trusts[position], lists_ready, prober);
 }
 
 struct tls_trust *prober_trust(struct prober *prober, uint32_t position)
@@ -73,6 +93,8 @@ struct tls_trust *prober_trust(struct prober *prober, uint32_t position)
             break;
         }
     prober->trusts[position] = trust;
+    if (trust)
+        watch_lists(prober, position);
     return trust;
 }
 
@@ -280,6 +302,42 @@ void piece_end(struct probe *probe)
     sd_event_source_set_enabled(probe->timer, SD_EVENT_ONESHOT);
 }
 
+static void set_out(struct probe *probe)
+{
+    probe->starting = true;
+    piece_begin(probe);
+    lookup_start(probe);
+    piece_end(probe);
+    probe->starting = false;
+}
+
+/* Without its first revocation lists a profile would call everybody unknown who may be revoked, or healthy. */
+static bool lists_are_ready(struct probe *probe)
+{
+    uint32_t position = probe->partner->trust;
+    return probe->prober->conf->trusts[position].crl_url_count == 0 || !prober_trust(probe->prober, position) ||
+           revocation_is_ready(probe->prober->revocations[position]);
+}
+
+static void lists_ready(void *context)
+{
+    struct prober *prober = context;
+    struct probe **link = &prober->held;
+    while (*link) {
+        struct probe *probe = *link;
+        if (!lists_are_ready(probe)) {
+            link = &probe->next_held;
+            continue;
+        }
+        *link = probe->next_held;
+        probe->started = clock_run();
+        uint64_t end = (uint64_t)(probe->started + (int64_t)prober->conf->collectors.budget.walk * 1000);
+        sd_event_source_set_time(probe->timer, end);
+        sd_event_source_set_enabled(probe->timer, SD_EVENT_ONESHOT);
+        set_out(probe); /* it ends at the earliest in the next turn of the loop */
+    }
+}
+
 struct probe *probe_start(struct prober *prober, uint32_t position, probe_done *done, void *context)
 {
     struct probe *probe = calloc(1, sizeof *probe);
@@ -296,15 +354,22 @@ struct probe *probe_start(struct prober *prober, uint32_t position, probe_done *
         free(probe);
         return NULL;
     }
-    probe->starting = true;
-    piece_begin(probe);
-    lookup_start(probe);
-    piece_end(probe);
-    probe->starting = false;
+    if (lists_are_ready(probe))
+        set_out(probe);
+    else {
+        sd_event_source_set_enabled(probe->timer, SD_EVENT_OFF);
+        probe->next_held = prober->held;
+        prober->held = probe;
+    }
     return probe;
 }
 
 void probe_cancel(struct probe *probe)
 {
+    for (struct probe **link = &probe->prober->held; *link; link = &(*link)->next_held)
+        if (*link == probe) {
+            *link = probe->next_held;
+            break;
+        }
     free_probe(probe);
 }

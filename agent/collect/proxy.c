@@ -1,6 +1,5 @@
 /*
- * libcurl's multi interface, driven by sd-event: one source for each socket that libcurl names, one timer. The transfer
- * is CONNECT_ONLY to http://host:port/ with CONNECT_TO naming the address that we resolved, so nothing is looked up
+ * libcurl on the event loop (curl_loop.h). The transfer is CONNECT_ONLY to http://host:port/ with CONNECT_TO naming the address that we resolved, so nothing is looked up
  * twice. When it is done the socket is taken over: the close callback spares the descriptor that is marked as kept, and
  * removing the handle then makes libcurl forget it. The handle goes back to a small pool.
  *
@@ -9,13 +8,11 @@
  */
 #include "collect/proxy.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -23,16 +20,14 @@
 #include "base/conf.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "collect/curl_loop.h"
 
 #define POOL_MAX 16 /* idle handles that are kept */
 
 struct proxy_pool {
-    sd_event *loop;
-    CURLM *multi;
-    sd_event_source *timer;
+    struct curl_loop curl;
     CURL *idle[POOL_MAX];
     size_t idle_count;
-    bool freeing;
 };
 
 struct proxy_connect {
@@ -61,70 +56,14 @@ const char *proxy_text(const char *url, char *out, size_t size)
     return out;
 }
 
-/* ---- libcurl on the event loop ---- */
+/* ---- the pool ---- */
 
-static void collect_done(struct proxy_pool *pool);
+static void finish(void *context, CURLcode code);
 
-static int socket_ready(sd_event_source *source, int descriptor, uint32_t events, void *context)
+static void note_socket(void *context, curl_socket_t descriptor)
 {
-    struct proxy_pool *pool = context;
-    int running, action = 0;
-    (void)source;
-    if (events & EPOLLIN)
-        action |= CURL_CSELECT_IN;
-    if (events & EPOLLOUT)
-        action |= CURL_CSELECT_OUT;
-    if (events & (EPOLLERR | EPOLLHUP))
-        action |= CURL_CSELECT_ERR;
-    curl_multi_socket_action(pool->multi, descriptor, action, &running);
-    collect_done(pool);
-    return 0;
-}
-
-static int watch_socket(CURL *easy, curl_socket_t descriptor, int what, void *context, void *assigned)
-{
-    struct proxy_pool *pool = context;
-    sd_event_source *source = assigned;
-    struct proxy_connect *connect = NULL;
-    if (what == CURL_POLL_REMOVE || pool->freeing) {
-        sd_event_source_disable_unref(source);
-        return 0;
-    }
-    if (easy && curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&connect) == CURLE_OK && connect)
-        connect->socket = descriptor;
-    uint32_t events = ((what & CURL_POLL_IN) ? EPOLLIN : 0) | ((what & CURL_POLL_OUT) ? EPOLLOUT : 0);
-    if (source)
-        return sd_event_source_set_io_events(source, events) < 0 ? -1 : 0;
-    if (sd_event_add_io(pool->loop, &source, descriptor, events, socket_ready, pool) < 0)
-        return -1;
-    curl_multi_assign(pool->multi, descriptor, source);
-    return 0;
-}
-
-static int timer_fired(sd_event_source *source, uint64_t due, void *context)
-{
-    struct proxy_pool *pool = context;
-    int running;
-    (void)source;
-    (void)due;
-    curl_multi_socket_action(pool->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-    collect_done(pool);
-    return 0;
-}
-
-static int set_timer(CURLM *multi, long milliseconds, void *context)
-{
-    struct proxy_pool *pool = context;
-    (void)multi;
-    if (pool->freeing)
-        return 0;
-    if (milliseconds < 0)
-        return sd_event_source_set_enabled(pool->timer, SD_EVENT_OFF) < 0 ? -1 : 0;
-    uint64_t due = (uint64_t)clock_run() + (uint64_t)milliseconds * 1000;
-    if (sd_event_source_set_time(pool->timer, due) < 0 ||
-        sd_event_source_set_enabled(pool->timer, SD_EVENT_ONESHOT) < 0)
-        return -1;
-    return 0;
+    struct proxy_connect *connect = context;
+    connect->socket = descriptor;
 }
 
 struct proxy_pool *proxy_pool_new(sd_event *loop)
@@ -132,19 +71,13 @@ struct proxy_pool *proxy_pool_new(sd_event *loop)
     struct proxy_pool *pool = calloc(1, sizeof *pool);
     if (!pool)
         return NULL;
-    pool->loop = loop;
-    curl_global_init(CURL_GLOBAL_DEFAULT); /* counted; safe from every thread since libcurl 7.84 */
-    pool->multi = curl_multi_init();
-    if (!pool->multi || sd_event_add_time(loop, &pool->timer, CLOCK_BOOTTIME, 0, 1000, timer_fired, pool) < 0) {
+    pool->curl.done = finish;
+    pool->curl.opened = note_socket;
+    if (!curl_loop_open(&pool->curl, loop)) {
         log_error("proxy", "libcurl cannot be started for connections through proxies: out of memory or descriptors");
         proxy_pool_free(pool);
         return NULL;
     }
-    sd_event_source_set_enabled(pool->timer, SD_EVENT_OFF);
-    curl_multi_setopt(pool->multi, CURLMOPT_SOCKETFUNCTION, watch_socket);
-    curl_multi_setopt(pool->multi, CURLMOPT_SOCKETDATA, pool);
-    curl_multi_setopt(pool->multi, CURLMOPT_TIMERFUNCTION, set_timer);
-    curl_multi_setopt(pool->multi, CURLMOPT_TIMERDATA, pool);
     return pool;
 }
 
@@ -152,12 +85,9 @@ void proxy_pool_free(struct proxy_pool *pool)
 {
     if (!pool)
         return;
-    pool->freeing = true;
     for (size_t i = 0; i < pool->idle_count; i++)
         curl_easy_cleanup(pool->idle[i]);
-    curl_multi_cleanup(pool->multi);
-    sd_event_source_disable_unref(pool->timer);
-    curl_global_cleanup();
+    curl_loop_close(&pool->curl);
     free(pool);
 }
 
@@ -247,7 +177,7 @@ struct proxy_connect *proxy_start(struct proxy_pool *pool, const char *url, cons
     }
     text_format(target, sizeof target, "http://%s:%u/", host, port);
     set_options(connect, target, url);
-    if (curl_multi_add_handle(pool->multi, connect->easy) != CURLM_OK) {
+    if (curl_multi_add_handle(pool->curl.multi, connect->easy) != CURLM_OK) {
         proxy_cancel(connect);
         return NULL;
     }
@@ -260,7 +190,7 @@ void proxy_cancel(struct proxy_connect *connect)
         return;
     struct proxy_pool *pool = connect->pool;
     if (connect->easy) {
-        curl_multi_remove_handle(pool->multi, connect->easy);
+        curl_multi_remove_handle(pool->curl.multi, connect->easy);
         curl_easy_reset(connect->easy);
         if (pool->idle_count < POOL_MAX)
             pool->idle[pool->idle_count++] = connect->easy;
@@ -405,8 +335,9 @@ static void judge(struct proxy_outcome *outcome, const struct proxy_connect *con
     }
 }
 
-static void finish(struct proxy_connect *connect, CURLcode code)
+static void finish(void *context, CURLcode code)
 {
+    struct proxy_connect *connect = context;
     struct proxy_outcome outcome = {.descriptor = -1, .reason = REASON_NONE};
     curl_socket_t descriptor = CURL_SOCKET_BAD;
     if (code == CURLE_OK)
@@ -419,22 +350,9 @@ static void finish(struct proxy_connect *connect, CURLcode code)
         judge(&outcome, connect, code);
     }
     proxy_done *done = connect->done;
-    void *context = connect->context;
+    void *waiting = connect->context;
     proxy_cancel(connect);
-    done(context, &outcome);
-}
-
-static void collect_done(struct proxy_pool *pool)
-{
-    CURLMsg *message;
-    int left;
-    while ((message = curl_multi_info_read(pool->multi, &left))) {
-        struct proxy_connect *connect = NULL;
-        if (message->msg != CURLMSG_DONE)
-            continue;
-        curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&connect);
-        finish(connect, message->data.result);
-    }
+    done(waiting, &outcome);
 }
 
 void proxy_timeout(struct proxy_connect *connect, struct proxy_outcome *outcome)

@@ -536,6 +536,8 @@ const struct tls_result *tls_result(struct tls_session *session)
     judge_certificates(result);
     digest_chain(session, result);
     tls_describe(result, session->target);
+    if (result->reason == REASON_TLS_REVOCATION_UNKNOWN && session->trust->crl_problem[0])
+        text_append(result->detail, sizeof result->detail, "; %s", session->trust->crl_problem);
     if (session->facts.local_problem)
         text_copy(result->detail, sizeof result->detail, session->trust->problem);
     return result;

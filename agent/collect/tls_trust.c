@@ -268,6 +268,7 @@ struct tls_trust *tls_trust_build(struct tls_material *material, bool trust_miss
     trust->chain = material->chain;
     material->store = NULL;
     material->chain = NULL;
+    trust->library = material->library;
     trust->trust_missing = trust_missing;
     trust->local_problem = problem[0] != '\0';
     text_copy(trust->problem, sizeof trust->problem, problem);
@@ -307,9 +308,9 @@ static bool load_store(struct tls_material *material, const struct conf_trust *c
         text_copy(problem, size, "no memory for the CAs");
         return false;
     }
-    material->revocation = conf->crl_file[0] != '\0';
+    material->revocation = conf->crl_file[0] != '\0' || conf->crl_url_count > 0;
     return load_cas(material, conf, problem, size) &&
-           (!material->revocation || load_lists(material, conf, problem, size));
+           (conf->crl_file[0] == '\0' || load_lists(material, conf, problem, size));
 }
 
 static struct tls_trust *load(const struct conf_trust *conf, bool server, char *error, size_t size)
@@ -352,6 +353,7 @@ void tls_trust_free(struct tls_trust *trust)
     X509_STORE_free(trust->store);
     BIO_meth_free(trust->transport);
     sk_X509_pop_free(trust->chain, X509_free);
+    tls_crl_free(trust);
     tls_pool_free(trust->pool);
     free(trust);
 }

@@ -259,6 +259,8 @@ static bool verify_chain(struct tls_session *session, X509_STORE_CTX *store)
 {
     struct tls_facts *facts = &session->facts;
     X509_STORE_CTX_set_verify_cb(store, note_error);
+    if (session->trust->crls)
+        X509_STORE_CTX_set0_crls(store, session->trust->crls);
     int verified = X509_verify_cert(store);
     if (verified != 1 && facts->error_count == 0) {
         int code = X509_STORE_CTX_get_error(store);

@@ -35,6 +35,7 @@ enum conf_families { /* which addresses are probed */
 
 #define CONF_VANTAGE_MAX 32 /* octets */
 #define CONF_NAME_MAX 32 /* octets of a partner's name: it must fit into a notification */
+#define CONF_CRL_URLS_MAX 8
 #define CONF_PARTNER_RESOLVERS 4
 #define CONF_EXPECTED_MAX 16
 #define CONF_PINS_MAX 8
@@ -51,7 +52,10 @@ struct conf_trust {
     const char *name;
     const char *ca_file; /* PEM; "" none */
     const char *ca_dir;  /* hashed directory; "" none. Neither: the system's CAs */
-    const char *crl_file; /* PEM; "" none: revocation is not checked */
+    const char *crl_file; /* PEM; "" none. Neither a file nor a URL: lists are not looked at */
+    size_t crl_url_count;
+    const char *crl_urls[CONF_CRL_URLS_MAX]; /* http:// or https://, without user and password */
+    const char *crl_proxy; /* for these URLs, as conf_partner has its proxy; "" none */
     const char *certificate; /* our own, PEM, leaf first and its chain behind it; "" none */
     const char *key;         /* PEM */
     int tls_min;             /* 0x0303 (1.2) or 0x0304 (1.3), as on the wire */
@@ -135,6 +139,7 @@ struct conf_budget { /* milliseconds */
     uint32_t tls;
     uint32_t after;     /* waiting after the handshake for a refusal of our certificate */
     uint32_t walk;      /* the whole walk */
+    uint32_t fetch;     /* one revocation list from its URL; the first walks wait for it */
 };
 
 struct conf_collectors {

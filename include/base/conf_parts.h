@@ -122,6 +122,8 @@ conf_read conf_read_name, conf_read_hostname, conf_read_identity, conf_read_addr
 conf_read conf_read_networks, conf_read_domains, conf_read_ports, conf_read_log, conf_read_preset;
 /* conf_partner.c: expiry_days and what goes with it; conf_expiry_initial(partner): the steps when nothing is said. */
 conf_read conf_read_expiry;
+/* conf_value.c: crl_urls of a trust profile. */
+conf_read conf_read_urls;
 void conf_expiry_initial(struct conf_partner *partner);
 /* Those of conf_inbox.c. */
 conf_read conf_read_socket, conf_read_mode, conf_read_group, conf_read_drop;

@@ -13,6 +13,7 @@
 #include "collect/probe.h"
 #include "collect/proto.h"
 #include "collect/proxy.h"
+#include "collect/revocation.h"
 #include "collect/tls.h"
 
 #define TIMER_ACCURACY 5000 /* microseconds that a timer may be late, so that wake-ups are shared */
@@ -23,6 +24,9 @@ struct prober {
     struct dns *dns;
     struct proxy_pool *proxies; /* NULL until one is needed */
     struct tls_trust **trusts;  /* by position in conf->trusts; NULL until needed */
+    struct revocation **revocations; /* of the same; NULL: it has no URL of a list */
+    struct fetcher *fetcher;         /* NULL until one is needed */
+    struct probe *held;              /* walks that wait for the first lists of their profile */
     char hostname[OBSERVATION_NAME]; /* ours, for EHLO */
 
     int64_t routes_checked; /* clock_run; the two below hold for ROUTE_SECONDS */
@@ -71,6 +75,7 @@ struct probe {
     int64_t started;
     uint32_t late; /* microseconds that an endpoint waited for its turn */
     bool starting; /* inside probe_start */
+    struct probe *next_held;
     bool over;     /* the time of the walk is */
     size_t pieces; /* under way */
     sd_event_source *timer; /* of the whole walk; also ends a walk that ended within probe_start */

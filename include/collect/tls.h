@@ -38,6 +38,15 @@ void tls_trust_free(struct tls_trust *trust); /* NULL is allowed; after the sess
 void tls_trust_share(struct tls_trust *trust, struct tls_trust *other);
 
 /*
+ * tls_trust_set_crls(trust, place, data, size, next_update): the lists of a file (DER, or PEM with several) that was
+ * fetched from the URL at position `place` of the profile take the place of those before. *next_update: the earliest
+ * nextUpdate among them, CLOCK_NEVER none. False when there is no list in it; then nothing changes.
+ * tls_trust_crl_problem(trust, problem): why a list cannot be fetched now, for the detail of tlsRevocationUnknown; "".
+ */
+bool tls_trust_set_crls(struct tls_trust *trust, size_t place, const uint8_t *data, size_t size, int64_t *next_update);
+void tls_trust_crl_problem(struct tls_trust *trust, const char *problem);
+
+/*
  * tls_self_test(error, size): in memory, without network: a good chain is accepted, an untrusted one and a wrong name
  * are refused, by the same code that probes use. False, with what failed in `error`, when that does not hold; the
  * program must then not start.

@@ -65,6 +65,10 @@ struct tls_trust {
     char own_subject[OBSERVATION_DETAIL];
     bool local_problem, trust_missing;
     char problem[OBSERVATION_DETAIL];
+    OSSL_LIB_CTX *library;
+    STACK_OF(X509_CRL) * fetched[CONF_CRL_URLS_MAX]; /* by URL; NULL: none has come yet */
+    STACK_OF(X509_CRL) * crls; /* all of them, borrowed; NULL none */
+    char crl_problem[OBSERVATION_DETAIL];
 };
 
 /*
@@ -125,6 +129,9 @@ int tls_note_staple(SSL *ssl, void *unused);
 void tls_staple_judge(const unsigned char *der, long size, STACK_OF(X509) * chain, X509_STORE *store,
                       struct tls_facts *facts);
 bool tls_must_staple(const X509 *leaf);
+
+/* tls_crl_free(trust): the lists that were fetched. */
+void tls_crl_free(struct tls_trust *trust);
 
 /* tls_own_describe(trust, certificate): what there is to be known of our certificate. */
 void tls_own_describe(struct tls_trust *trust, X509 *certificate);

@@ -31,6 +31,7 @@ of leaf only:
     eku         "server", "client", "both" (default), "email", "ocsp" or None for no extendedKeyUsage
     spoil       True: the signature is broken
 """
+import base64
 import collections
 import datetime
 import hashlib
@@ -245,6 +246,11 @@ def crl_pem(issuer, revoked=(), days=7, before=1):
             x509.RevokedCertificateBuilder().serial_number(certificate.x509.serial_number)
             .revocation_date(now() - datetime.timedelta(days=before)).build())
     return builder.sign(issuer.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
+def der(pem):
+    """Of a PEM text with one thing in it."""
+    return base64.b64decode(b"".join(line for line in pem.splitlines() if not line.startswith(b"-----")))
 
 
 def crl(folder, name, issuer, revoked=(), days=7, before=1):

@@ -3,6 +3,7 @@ RSA and ECDSA; and what strangers do: plain text, silence, an octet a second, to
 namespace of its own."""
 import collections
 import contextlib
+import http.server
 import json
 import os
 import pathlib
@@ -60,13 +61,12 @@ def pkis(tmp_path_factory):
 class Acceptor:
     """listen_serve: .port, .event() the next event, .end() the counts."""
 
-    def __init__(self, folder, made, more=""):
+    def __init__(self, folder, made, more="", text=CONFIGURATION):
         self.port = lab.free_port()
         self.made = made
         path = folder / "listen.conf"
-        path.write_text(CONFIGURATION.format(other=made.other_ca, ca=made.ca, crl=made.crl, port=self.port,
-                                             cert=made.server.cert, private=made.server.key, more=more),
-                        encoding="ascii")
+        path.write_text(text.format(other=made.other_ca, ca=made.ca, crl=made.crl, port=self.port,
+                                    cert=made.server.cert, private=made.server.key, more=more), encoding="ascii")
         self.process = subprocess.Popen([SERVE, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                                         env={**os.environ, **lab.environment()})
         self.lines = collections.deque()
@@ -111,8 +111,8 @@ class Acceptor:
 
 
 @contextlib.contextmanager
-def acceptor(folder, made, more=""):
-    running = Acceptor(folder, made, more)
+def acceptor(folder, made, more="", text=CONFIGURATION):
+    running = Acceptor(folder, made, more, text)
     try:
         yield running
     finally:
@@ -245,6 +245,36 @@ def test_chain_not_sent(suite):
     line, event = refuse(running, running.made.leaf(issuer_at="http://ca.test/sub.der"), version, [])
     assert line.startswith("tlsIncompleteChain: "), line
     assert event["partner"] == ""
+
+
+def test_revocation_list_from_a_url(pkis, tmp_path):
+    """Who calls before the list is there waits for it; one that cannot be had makes nobody revoked."""
+    made, asked, given = pkis["ec"], threading.Event(), threading.Event()
+
+    class Lists(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.set()
+            given.wait(FAR)
+            self.send_response(200 if self.path == "/crl.pem" else 404)
+            self.end_headers()
+            if self.path == "/crl.pem":
+                self.wfile.write(pathlib.Path(made.crl).read_bytes())
+
+        def log_message(self, *_):
+            pass
+    with http.server.ThreadingHTTPServer(("127.0.0.1", lab.free_port()), Lists) as lists:
+        threading.Thread(target=lists.serve_forever, daemon=True).start()
+        for path, reason in (("crl.pem", "tlsRevoked"), ("none.pem", "tlsRevocationUnknown")):
+            asked.clear(), given.clear()
+            url = f"http://127.0.0.1:{lists.server_address[1]}/{path}"
+            text = CONFIGURATION.replace('crl_file = "{crl}"', f'crl_urls = ( "{url}" )')
+            with acceptor(tmp_path, made, text=text) as running:
+                assert asked.wait(FAR)
+                threading.Timer(0.2, given.set).start()
+                line, event = refuse(running, made.revoked)
+                assert line.startswith(reason) and event["reason"] == reason, line
+                assert given.is_set()
+        lists.shutdown()
 
 
 def test_all_errors_are_told(suite):

@@ -28,7 +28,7 @@ door libconfig 'libconfig\.h' 'agent/base/conf[a-z_]*\.c|include/base/conf_[a-z]
 door libidn2 'idn2\.h' 'agent/base/conf_names\.c'
 door c-ares 'ares[a-z_]*\.h' 'agent/collect/dns[a-z_]*\.c|include/collect/dns_[a-z]+\.h'
 door OpenSSL 'openssl/' 'agent/collect/(tls|listen)[a-z_]*\.c|include/collect/tls_[a-z]+\.h'
-door libcurl 'curl/' 'agent/collect/proxy[a-z_]*\.c'
+door libcurl 'curl/' 'agent/collect/(proxy|curl_loop|fetch)[a-z_]*\.c|include/collect/curl_loop\.h'
 door Net-SNMP 'net-snmp/' 'agent/report/|include/report/'
 door pthread 'pthread\.h' 'agent/base/queue\.c|agent/collect/collector[a-z_]*\.c|agent/report/history_thread\.c'
 door zlib 'zlib\.h' 'agent/collect/(tlsrpt|feed_gzip)[a-z_]*\.c'

@@ -196,6 +196,15 @@ static const struct {
                                    "[30, 14, 7]"},
     {PARTNER("expiry_days = [3651];"), "f.conf:1: partners[0].expiry_days[0]: 3651 is out of range: 0 to 3650 is possible"},
     {PARTNER("expiry_days = \"14\";"), "f.conf:1: partners[0].expiry_days: must be a whole number, 0 to 3650"},
+    {TRUST("crl_urls = (\"file:///etc/passwd\");"), "f.conf:1: trusts[0].crl_urls[0]: \"file:///etc/passwd\" is no URL "
+                                                     "that begins with http:// or https://"},
+    {TRUST("crl_urls = \"http://u:p@a.example/x\";"), "f.conf:1: trusts[0].crl_urls: \"http://u:p@a.example/x\" holds a "
+                                                       "user or password; it would be shown"},
+    {TRUST("crl_urls = [\"http:///x\"];"), "f.conf:1: trusts[0].crl_urls[0]: \"http:///x\" names no host"},
+    {TRUST("crl_urls = [\"https://a/b c\"];"), "f.conf:1: trusts[0].crl_urls[0]: \"https://a/b c\" holds a blank or a "
+                                               "character that is not ASCII; write it as %20 and so on"},
+    {TRUST("crl_proxy = \"ftp://a:1\";"), "f.conf:1: trusts[0].crl_proxy: the URL of a proxy begins with http://, "
+                                          "socks5://, socks5h:// or socks4a://"},
     {TRUST("crl_file = \"cert.pem\";"), "f.conf:1: trusts[0].crl_file: \"cert.pem\" holds no certificate revocation "
                                         "list in PEM: no line \"-----BEGIN ... CRL-----\""},
     {TRUST("certificate = \"cert.pem\"; key = \"cert.pem\";"),
@@ -389,7 +398,7 @@ Test(conf, an_empty_file_is_all_defaults)
     cr_assert_eq(conf->agent.notifications_kept, 10000);
     cr_assert_not(conf->agent.resend_alarms);
     static const struct conf_collectors collectors = {
-        1, 512, 100, 8, 200, 16384, 2, 60, 3, {1500, 5000, 4000, 6000, 8000, 6000, 300, 15000}};
+        1, 512, 100, 8, 200, 16384, 2, 60, 3, {1500, 5000, 4000, 6000, 8000, 6000, 300, 15000, 15000}};
     cr_assert_eq(memcmp(&conf->collectors, &collectors, sizeof collectors), 0);
     cr_assert_eq(conf->partner_count, 0);
     cr_assert_eq(conf->resolver_count, 0);

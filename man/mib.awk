@@ -19,7 +19,7 @@ function tell(text, n, words, i, line) {
     if (line != "")
         print line
 }
-/^fedw[A-Za-z]+ +(OBJECT-TYPE|NOTIFICATION-TYPE)/ {
+/^fedw[A-Za-z0-9]+ +(OBJECT-TYPE|NOTIFICATION-TYPE)/ {
     name = $1
     kind = $2
     syntax = ""

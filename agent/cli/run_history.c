@@ -24,6 +24,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "cli/run_log.h"
 #include "ledger/image.h"
 #include "report/notify.h"
 
@@ -34,32 +35,10 @@
 #define LOST_TOLD     (3600 * CLOCK_SECOND)
 #define FLUSH         (2 * CLOCK_SECOND)
 
-static void log_transition(const struct transition *transition)
-{
-    static const char *const kinds[] = {
-        [TRANSITION_RAISED] = "raised", [TRANSITION_CHANGED] = "changed", [TRANSITION_CLEARED] = "cleared"};
-    const struct ledger_alarm *alarm = &transition->alarm;
-    const struct reason_info *reason = reason_info(alarm->reason);
-    const char *name = *alarm->name ? alarm->name : alarm->source ? "no partner" : "fedwarden itself";
-    char address[ADDRESS_TEXT_SIZE], place[OBSERVATION_NAME + ADDRESS_TEXT_SIZE + 16];
-
-    /* a name may have several endpoints: "sip1.contoso.example 192.0.2.10 port 5061" */
-    text_copy(place, sizeof place, alarm->target);
-    if (alarm->port)
-        text_append(place, sizeof place, " %s port %u", address_text(&alarm->address, address), alarm->port);
-    if (transition->kind == TRANSITION_CLEARED)
-        log_notice("alarm", "%" PRIu32 " cleared: %s, %s, %s %s", alarm->id, name, event_name(alarm->event),
-                   reason->name, place);
-    else
-        log_notice("alarm", "%" PRIu32 " %s: %s, %s, %s (%s) %s: %s Cause: %s Resolution: %s", alarm->id,
-                   kinds[transition->kind], name, event_name(alarm->event), reason->name,
-                   severity_name(alarm->severity), place, alarm->detail, reason->cause, reason->resolution);
-}
-
 static void on_transition(void *context, const struct transition *transition)
 {
     struct daemon *daemon = context;
-    log_transition(transition);
+    run_log_transition(transition);
     if (daemon->history.history)
         history_transition(daemon->history.history, transition);
     notify_submit(transition);

@@ -7,6 +7,8 @@
  * holds no secret; control characters in it are written as \xNN, so that nobody can forge a second line.
  */
 
+#include <stddef.h>
+
 enum log_level { LOG_LEVEL_ERROR = 0, LOG_LEVEL_WARNING, LOG_LEVEL_NOTICE, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
 /* log_level_set(level): messages above `level` are not written. Default: notice. */
@@ -19,5 +21,18 @@ void log_warning(const char *module, const char *format, ...) __attribute__((for
 void log_notice(const char *module, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void log_info(const char *module, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void log_debug(const char *module, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/*
+ * log_record(level, module, fields, count, format, ...): the same with fields beside the text: to the journal as fields of
+ * the entry (systemd.journal-fields(7)), elsewhere they are left out. Names are upper case; empty texts are left out; at
+ * most LOG_FIELDS_MAX.
+ */
+struct log_field {
+    const char *name;
+    const char *text;
+};
+#define LOG_FIELDS_MAX 16
+void log_record(enum log_level level, const char *module, const struct log_field *fields, size_t count,
+                const char *format, ...) __attribute__((format(printf, 5, 6)));
 
 #endif

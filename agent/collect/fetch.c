@@ -1,7 +1,7 @@
 /*
- * One transfer for each file, on libcurl's multi interface (curl_loop.h). The body is gathered in one block that grows up
- * to the bound of the request; a server that sends more is cut off. No cookies, no credentials, no compressed bodies: what
- * is fetched is public and small, and an archive that unpacks to gigabytes is none of it.
+ * One transfer for each file, on libcurl's multi interface (curl_loop.h). The body is gathered in one block that grows
+ * up to the bound of the request; a server that sends more is cut off. No cookies, no credentials, no compressed
+ * bodies: what is fetched is public and small, and an archive that unpacks to gigabytes is none of it.
  */
 #include "collect/fetch.h"
 

@@ -1,7 +1,7 @@
 /*
- * Each URL by itself: WAITING for its time -> FETCHING -> WAITING. A list that was fetched holds until the next one comes,
- * however often fetching fails meanwhile; when it ends before that, the verification itself finds it stale. So a server of
- * lists that cannot be reached makes nothing revoked and nothing healthy.
+ * Each URL by itself: WAITING for its time -> FETCHING -> WAITING. A list that was fetched holds until the next one
+ * comes, however often fetching fails meanwhile; when it ends before that, the verification itself finds it stale. So a
+ * server of lists that cannot be reached makes nothing revoked and nothing healthy.
  */
 #include "collect/revocation.h"
 

@@ -1,8 +1,8 @@
 /*
- * Our own certificate as a client: what is wrong with it is ours, whatever the peer says of it. What can be known without
- * the peer (its dates, what it may be used for) is noted when it is loaded; whether the peer would take one of its issuer
- * follows from the CAs that the peer names in its request (RFC 8446 section 4.2.4, RFC 5246 section 7.4.4). Most name
- * some; who names none takes any.
+ * Our own certificate as a client: what is wrong with it is ours, whatever the peer says of it. What can be known
+ * without the peer (its dates, what it may be used for) is noted when it is loaded; whether the peer would take one of
+ * its issuer follows from the CAs that the peer names in its request (RFC 8446 section 4.2.4, RFC 5246 section 7.4.4).
+ * Most name some; who names none takes any.
  */
 #include "collect/tls_internal.h"
 

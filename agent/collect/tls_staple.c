@@ -1,7 +1,7 @@
 /*
  * The OCSP response that a server staples to its handshake (RFC 6066 section 8, RFC 6960), looked at once its chain has
- * been verified. What is not signed by the issuer of the certificate, or by whom that issuer has made its responder, says
- * nothing. What it finds becomes an error of the verification like any other:
+ * been verified. What is not signed by the issuer of the certificate, or by whom that issuer has made its responder,
+ * says nothing. What it finds becomes an error of the verification like any other:
  *
  *   revoked                                   X509_V_ERR_CERT_REVOKED
  *   the responder does not know it            X509_V_ERR_OCSP_CERT_UNKNOWN

@@ -481,6 +481,36 @@ def test_identities(suite):
             expect(meet(port, "--identity", identity, ca=made.ca, name=name), reason)
 
 
+def test_names_that_hold_nul(suite):
+    """Who reads them as C strings sees another name."""
+    version, made = suite
+    for name in (NAME + "\\x00.evil.test", "\\x00" + NAME, NAME + "\\x00"):
+        raw = name.encode().decode("unicode_escape")
+        with server(made.leaf(["RAWDNS:" + raw]), version) as port:
+            result = meet(port, ca=made.ca)
+        expect(result, "tlsWrongPrincipal")
+        assert result["certificates"][0]["names"].isprintable()
+
+
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+def test_certificates_of_many_names_and_octets(pkis, version):
+    made = pkis["ec"]
+    many = [f"DNS:n{i}.partner.test" for i in range(4999)] + ["DNS:" + NAME]
+    with server(made.leaf(many), version) as port:
+        expect(meet(port, ca=made.ca), "none")
+        result = meet(port, ca=made.ca, name="n4999.partner.test")
+    expect(result, "tlsWrongPrincipal")
+    assert len(result["detail"]) <= 255 and result["certificates"][0]["names"].endswith(", ...")
+    padding = [pki.leaf(made.other, [f"DNS:{'x' * 50}{i}.test" for i in range(400)], key=made.key) for _ in range(4)]
+    octets = sum(len(c.der) for c in padding)
+    assert 90_000 < octets < 120_000
+    with server(made.leaf(chain=[made.sub, *padding]), version) as port:
+        expect(meet(port, ca=made.ca), "none")
+    with server(made.leaf(chain=[made.sub, *padding, *padding]), version) as port:
+        result = meet(port, ca=made.ca)
+    expect(result, "tlsProtocolViolation")
+
+
 def test_local_problems(pkis, tmp_path):
     made, rsa = pkis["ec"], pkis["rsa"]
     empty = pki.save(tmp_path, "empty.pem", b"")

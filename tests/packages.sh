@@ -6,11 +6,11 @@
 
 set -eu
 
-build='gcc libc6-dev make autoconf automake pkg-config libsnmp-dev libcurl4-openssl-dev libconfig-dev libc-ares-dev
+build='gcc libc6-dev make autoconf automake pkg-config libsnmp-dev libcurl4-openssl-dev libconfig-dev libc-ares-dev libunbound-dev
     libssl-dev libpcre2-dev libvectorscan-dev libidn2-dev libjansson-dev libsystemd-dev
     libsqlite3-dev zlib1g-dev libyaml-dev'
 demo='ca-certificates snmp snmptrapd knot kamailio kamailio-tls-modules nginx-light openssl python3 python3-cryptography'
-test="$demo libcriterion-dev python3-pytest knot-dnsutils snmpd unbound prosody prosody-modules tinyproxy iproute2 nftables
+test="$demo libcriterion-dev python3-pytest knot-dnsutils knot-dnssecutils snmpd unbound prosody prosody-modules tinyproxy iproute2 nftables
     util-linux procps clang libclang-rt-14-dev llvm valgrind smitools faketime systemd-journal-remote
     chromium-headless-shell tidy
     libdb5.3 libicu72 libnsl2 libsasl2-modules" # the last four: tests/system/lab_postfix.py

@@ -4,6 +4,8 @@
  *
  * The values live in the struct conf, the strings in blocks beside it, so that conf_free needs to know no setting.
  */
+#include "config.h"
+
 #include "base/conf_parts.h"
 
 #include <stdalign.h>
@@ -85,6 +87,8 @@ static const struct conf_word level_words[] = {
 
 static const struct conf_word mode_words[] = {
     {"subagent", AGENT_SUBAGENT}, {"standalone", AGENT_STANDALONE}, {"none", AGENT_NONE}, {NULL, 0}};
+
+static const struct conf_word dnssec_words[] = {{"off", DNSSEC_OFF}, {"validate", DNSSEC_VALIDATE}, {NULL, 0}};
 
 static const struct conf_word tls_words[] = {{"1.2", 0x0303}, {"1.3", 0x0304}, {NULL, 0}};
 
@@ -432,6 +436,20 @@ static void read_feeds(struct conf_reader *reader, const struct conf_row *row, c
     (void)row;
 }
 
+static void read_dnssec(struct conf_reader *reader, const struct conf_row *row, const config_setting_t *setting,
+                        void *into)
+{
+    struct conf *conf = into;
+    conf_read_word(reader, row, setting, into);
+    if (conf->dnssec != DNSSEC_VALIDATE)
+        return;
+#ifdef HAVE_UNBOUND
+    conf_check_file(reader, setting, conf->trust_anchors);
+#else
+    conf_wrong(reader, setting, "this fedwarden was built without libunbound: install libunbound-dev, configure and make");
+#endif
+}
+
 static const struct conf_row root_rows[] = {
     {"log_level", conf_read_word, MEMBER(conf, log_level), 1, 64, LOG_LEVEL_NOTICE, NULL, level_words, false},
     {"agent", read_agent, MEMBER(conf, agent), 0, 0, 0, NULL, NULL, false},
@@ -439,6 +457,8 @@ static const struct conf_row root_rows[] = {
     {"shard", conf_read_shard, MEMBER(conf, shard), 0, 400, 0, NULL, NULL, false},
     {"trusts", read_trusts, MEMBER(conf, trusts), 0, 0, 0, NULL, NULL, false},
     {"resolvers", read_resolvers, MEMBER(conf, resolvers), 0, 0, 0, NULL, NULL, false},
+    {"trust_anchors", conf_read_path, MEMBER(conf, trust_anchors), 1, 1000, 0, "/usr/share/dns/root.key", NULL, false},
+    {"dnssec", read_dnssec, MEMBER(conf, dnssec), 1, 64, DNSSEC_OFF, NULL, dnssec_words, false},
     {"defaults", read_defaults, MEMBER(conf, partners), 0, 0, 0, NULL, NULL, false},
     {"thresholds", conf_read_thresholds, MEMBER(conf, thresholds), 0, 0, 0, NULL, NULL, false},
     {"partners", read_partners, MEMBER(conf, partners), 0, 0, 0, NULL, NULL, false},

@@ -13,6 +13,9 @@
  * two lists in the order of starting are sorted by deadline, and one timer, set again only when it fires or has nothing
  * to wait for, is enough. ares_timeout, which walks all queries, is not used.
  *
+ * VALIDATING is what lies between the answer and FINISHED where `dnssec` wishes it: libunbound asks the same resolver for
+ * the records and their proof. What it proved is then the answer, so that nothing unproven stands beside a proof.
+ *
  * A negative answer is doubted while there is a resolver that has not been asked: it is laid aside, and the next turn
  * asks that one. Only resolvers without a try are asked for this; what they bring other than the records changes nothing.
  *
@@ -136,6 +139,63 @@ static void query_finish(struct dns_query *query)
     TAILQ_INSERT_TAIL(&dns->finished, query, stage);
 }
 
+static bool worth_validating(const struct dns_answer *answer)
+{
+    switch (answer->reason) {
+    case REASON_NONE:
+    case REASON_DNS_NX_DOMAIN:
+    case REASON_DNS_NO_DATA:
+    case REASON_DNS_SERVICE_DENIED:
+    case REASON_DNS_SERV_FAIL: /* a resolver that validates, but does not say that it is this */
+    case REASON_DNS_BOGUS:
+    case REASON_DNS_SIGNATURE_EXPIRED:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* From within libunbound. */
+static void validated(void *context, const struct dnssec_verdict *verdict)
+{
+    struct dns_query *query = context;
+    query->validation = NULL;
+    dns_story_prove(query, verdict);
+    query_finish(query);
+    sd_event_source_set_enabled(query->dns->deferred, SD_EVENT_ONESHOT);
+}
+
+/* The resolver whose reply is the answer. */
+static const struct resolver *answer_resolver(const struct dns_query *query)
+{
+    for (size_t i = 0; i < query->resolver_count; i++)
+        if (strcmp(dns_resolver_at(query, i)->text, query->answer.resolver) == 0)
+            return dns_resolver_at(query, i);
+    return query->resolver;
+}
+
+/* The answer is there, but for its proof where that is wished. */
+static void query_end(struct dns_query *query)
+{
+    struct dnssec *dnssec = query->dns->dnssec;
+    struct dns_answer *answer = &query->answer;
+    if (dnssec == NULL || !worth_validating(answer)) {
+        query_finish(query);
+        return;
+    }
+    query->validation =
+        dnssec_ask(dnssec, answer_resolver(query)->forwarder, answer->name, (int)answer->type, validated, query);
+    query->state = VALIDATING;
+    if (query->validation == NULL) {
+        answer->reason = REASON_MON_TRUST_STORE_MISSING;
+        answer->authentic = false;
+        dns_tell_question(answer, answer->detail, sizeof answer->detail);
+        text_append(answer->detail, sizeof answer->detail, "cannot be validated by the trust_anchors: %s",
+                    dnssec_error(dnssec));
+        query_finish(query);
+    }
+}
+
 static void query_fail(struct dns_query *query)
 {
     if (query->denial != NULL) {
@@ -144,7 +204,7 @@ static void query_fail(struct dns_query *query)
     } else {
         dns_tell_failure(query);
     }
-    query_finish(query);
+    query_end(query);
 }
 
 /* A final reply has come; false when another resolver is to be asked whether it is true. */
@@ -162,7 +222,7 @@ static bool query_conclude(struct dns_query *query)
     if (negative && query->denial != NULL)
         denial_restore(query);
     dns_tell_reply(query);
-    query_finish(query);
+    query_end(query);
     return true;
 }
 
@@ -300,6 +360,9 @@ static void query_withdraw(struct dns_query *query)
     case READY:
         TAILQ_REMOVE(&query->dns->ready, query, stage);
         break;
+    case VALIDATING:
+        dnssec_cancel(query->validation);
+        break;
     case FINISHED:
         TAILQ_REMOVE(&query->dns->finished, query, stage);
         break;
@@ -360,11 +423,19 @@ static void queries_expire(struct dns *dns, int64_t now)
 {
     struct dns_query *query;
     while ((query = TAILQ_FIRST(&dns->open)) != NULL && query->deadline <= now) {
+        static const struct dnssec_verdict late = {.state = DNSSEC_FAILED, .why = "the time was over"};
         struct try *try = query->try;
-        if (query->state == TRYING)
+        enum state state = query->state;
+        if (state == TRYING)
             dns_story_note(query, OUTCOME_SILENT, try->channel->tcp, 0);
         query_withdraw(query);
-        query_fail(query);
+        if (state == VALIDATING)
+            dns_story_prove(query, &late);
+        else if (query->denial != NULL)
+            denial_restore(query), dns_tell_reply(query);
+        else
+            dns_tell_failure(query);
+        query_finish(query);
     }
 }
 
@@ -472,6 +543,11 @@ struct dns *dns_new(sd_event *loop, const struct conf *conf)
     TAILQ_INIT(&dns->ready);
     TAILQ_INIT(&dns->finished);
     LIST_INIT(&dns->channels);
+    if (conf->dnssec == DNSSEC_VALIDATE && (dns->dnssec = dnssec_new(loop, conf->trust_anchors)) == NULL) {
+        log_error("dns", "cannot prepare look-ups: out of memory");
+        dns_free(dns);
+        return NULL;
+    }
     if (!dns_resolvers_load(dns, conf) || !sources_add(dns)) {
         dns_free(dns);
         return NULL;
@@ -494,6 +570,7 @@ void dns_free(struct dns *dns)
         query_free(query);
     }
     dns_channels_free(dns);
+    dnssec_free(dns->dnssec);
     sd_event_source_disable_unref(dns->timer);
     sd_event_source_disable_unref(dns->deferred);
     sd_event_unref(dns->loop);

@@ -237,6 +237,7 @@ static void resolver_init(struct dns *dns, struct resolver *resolver, int family
     memcpy(&resolver->server.addr, octets, family == AF_INET ? 4 : 16);
     TAILQ_INIT(&resolver->waiting);
     inet_ntop(family, octets, text, sizeof text);
+    text_format(resolver->forwarder, sizeof resolver->forwarder, "%s@%u", text, port);
     text_format(resolver->text, sizeof resolver->text, family == AF_INET ? "%s:%u" : "[%s]:%u", text, port);
 }
 

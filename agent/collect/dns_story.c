@@ -1,5 +1,5 @@
 /*
- * What became of a question, resolver by resolver, and the words for it. A story is that of the last try at one
+ * What became of a question, resolver by resolver, its proof, and the words for it. A story is that of the last try at one
  * resolver; the detail of a failure names every resolver that was asked and what it did, because which one it was is
  * what an operator asks first.
  */
@@ -168,4 +168,55 @@ void dns_tell_failure(struct dns_query *query)
         text_append(detail, sizeof detail, "%swaited for a place among %u questions to %s; see dns_in_flight",
                     detail[empty] == '\0' ? "" : "; ", query->resolver->in_flight, query->resolver->text);
     text_copy(answer->detail, sizeof answer->detail, detail);
+}
+
+static void unproven(struct dns_answer *answer, enum reason reason, const char *words, const char *why)
+{
+    char detail[OBSERVATION_DETAIL];
+    answer->reason = reason;
+    answer->authentic = false;
+    answer->target_count = answer->address_count = answer->tlsa_count = 0;
+    dns_tell_question(answer, detail, sizeof detail);
+    text_append(detail, sizeof detail, "%s%s%s, by the reply of %s", words, *why ? ": " : "", why, answer->resolver);
+    text_copy(answer->detail, sizeof answer->detail, detail);
+}
+
+/* What was proven takes the place of what came first. */
+static void proven(struct dns_query *query, const struct dnssec_verdict *verdict)
+{
+    struct dns_answer *answer = &query->answer;
+    enum reason before = answer->reason;
+    if (verdict->packet == NULL || !dns_judge(answer, verdict->packet, verdict->length)) {
+        unproven(answer, REASON_DNS_MALFORMED, "the validated reply cannot be read", "");
+        return;
+    }
+    answer->authentic = true;
+    dns_tell_reply(query);
+    if (answer->reason == REASON_NONE && before != REASON_NONE)
+        text_format(answer->detail, sizeof answer->detail, "proven here, although %s said %s", answer->resolver,
+                    reason_name(before));
+}
+
+void dns_story_prove(struct dns_query *query, const struct dnssec_verdict *verdict)
+{
+    struct dns_answer *answer = &query->answer;
+    switch (verdict->state) {
+    case DNSSEC_SECURE:
+        proven(query, verdict);
+        return;
+    case DNSSEC_INSECURE:
+        answer->authentic = false;
+        return;
+    case DNSSEC_BOGUS:
+        unproven(answer, REASON_DNS_BOGUS, "DNSSEC validation failed", verdict->why);
+        return;
+    case DNSSEC_EXPIRED:
+        unproven(answer, REASON_DNS_SIGNATURE_EXPIRED, "DNSSEC validation failed", verdict->why);
+        return;
+    case DNSSEC_FAILED:
+        break;
+    }
+    answer->authentic = false;
+    if (answer->reason == REASON_NONE || answer->reason == REASON_DNS_SERVICE_DENIED)
+        unproven(answer, REASON_DNS_SERV_FAIL, "the records came, but not what proves them", verdict->why);
 }

@@ -234,6 +234,11 @@ struct conf_history {
     uint32_t transitions, verdicts, failures; /* at most so many of each are kept, the newest */
 };
 
+enum conf_dnssec {
+    DNSSEC_OFF,      /* the AD bit of trusted resolvers is believed */
+    DNSSEC_VALIDATE, /* each answer is validated here */
+};
+
 struct conf {
     const char *path; /* of the file; "" when made without one */
     int64_t loaded;   /* wall microseconds */
@@ -245,6 +250,8 @@ struct conf {
     struct conf_trust *trusts; /* at least one: "system" when none is configured */
     size_t resolver_count;
     struct conf_resolver *resolvers; /* none configured: those of /etc/resolv.conf */
+    enum conf_dnssec dnssec;
+    const char *trust_anchors; /* file of DS or DNSKEY records */
     size_t partner_count;
     struct conf_partner *partners;
     const uint32_t *partner_order; /* positions in the order of names; NULL: conf_partner_find looks at each */

@@ -7,6 +7,7 @@
  *   dns_packet.c    messages: writes the query, judges the reply
  *   dns_resolver.c  whom we ask: resolvers, and the channels of c-ares to each
  *   dns_story.c     what became of a question at each resolver, and how it is told
+ *   dnssec.c        whether an answer is proven
  *   dns.c           what is asked whom, how often and for how long
  */
 
@@ -14,6 +15,7 @@
 #include <sys/queue.h>
 
 #include "collect/dns.h"
+#include "collect/dnssec.h"
 
 #define DNS_OPT_SIZE 11
 #define DNS_MESSAGE_ROOM (12 + 255 + 4 + DNS_OPT_SIZE) /* of a query: header, longest name, type and class, OPT */
@@ -40,6 +42,7 @@ struct resolver {
     struct dns *dns;
     struct ares_addr_port_node server;
     char text[64];
+    char forwarder[64]; /* the same as libunbound writes it */
     bool trusted;
     int64_t plain_until; /* no EDNS before; CLOCK_NEVER: EDNS */
     struct channel *udp, *tcp;
@@ -58,7 +61,7 @@ struct try {
     bool plain; /* was sent without OPT */
 };
 
-enum state { WAITING = 1, TRYING, READY, FINISHED };
+enum state { WAITING = 1, TRYING, READY, VALIDATING, FINISHED };
 
 enum outcome { OUTCOME_NONE, OUTCOME_SILENT, OUTCOME_BROKEN, OUTCOME_REPLY };
 
@@ -85,6 +88,7 @@ struct dns_query {
     size_t resolver_count;
     size_t turn; /* tries begun; the resolver is turn % resolver_count */
     struct try *try;
+    struct dnssec_query *validation; /* of VALIDATING */
     struct resolver *resolver; /* of WAITING and TRYING */
     bool again;     /* the turn goes on: over TCP or without OPT */
     bool over_tcp;
@@ -113,6 +117,7 @@ struct dns {
     size_t random_left;
     size_t resolver_count;
     struct resolver *resolvers;
+    struct dnssec *dnssec; /* NULL: answers are not validated here */
 };
 
 /* dns_settle(dns): moves on what can move, then tells what is finished. At the end of each event. */
@@ -146,5 +151,7 @@ void dns_tell_question(const struct dns_answer *answer, char *out, size_t size);
 /* dns_tell_reply(query): the detail where a reply was final, with what other resolvers said. dns_tell_failure(query): the stories of all resolvers. */
 void dns_tell_reply(struct dns_query *query);
 void dns_tell_failure(struct dns_query *query);
+/* dns_story_prove(query, verdict): what DNSSEC says of the answer that is there. */
+void dns_story_prove(struct dns_query *query, const struct dnssec_verdict *verdict);
 
 #endif

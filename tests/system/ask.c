@@ -1,11 +1,11 @@
 /*
  * Asks resolvers through collect/dns.h and prints one line of JSON an answer, in the order in which they come.
  *
- *   ask [--try MS] [--total MS] [--flight N] [--cancel N] [--doubt] RESOLVER... -- NAME TYPE [NAME TYPE]...
+ *   ask [--try MS] [--total MS] [--flight N] [--cancel N] [--doubt] [--anchors FILE] RESOLVER... -- NAME TYPE [NAME TYPE]...
  *
  * RESOLVER is "127.0.0.1:5353" or "[::1]:5353"; a "+" behind it marks it as trusted. Without any, those of
  * /etc/resolv.conf are asked. All questions are asked at once. --cancel N cancels the first N of them at once. --doubt has
- * NODATA of addresses confirmed as well.
+ * NODATA of addresses confirmed as well; --anchors validates what is answered.
  */
 
 #include <arpa/inet.h>
@@ -134,6 +134,11 @@ int main(int argc, char **argv)
             if (conf.resolver_count == RESOLVERS_MAX)
                 fail("too many resolvers", argv[at]);
             resolver_parse(argv[at], &resolvers[conf.resolver_count++]);
+            continue;
+        }
+        if (strcmp(argv[at], "--anchors") == 0 && at + 1 < argc) {
+            conf.dnssec = DNSSEC_VALIDATE;
+            conf.trust_anchors = argv[++at];
             continue;
         }
         if (strcmp(argv[at], "--doubt") == 0) {

@@ -124,6 +124,38 @@ def knot(folder, port, zones):
                   query_wire(next(iter(zones)), 6))
 
 
+def sign(folder, origin, text, when=None):
+    """The zone `origin` of `text` as kzonesign signs it at the time `when`, and its DS records for a file of anchors."""
+    os.makedirs(folder)
+    path, config, out = (os.path.join(folder, name) for name in ("zone", "knot.conf", "out"))
+    os.makedirs(out)
+    with open(path, "w", encoding="ascii") as zone:
+        zone.write(text)
+    with open(config, "w", encoding="ascii") as lines:
+        lines.write(f"""server:
+    rundir: {folder}
+database:
+    storage: {folder}
+policy:
+  - id: lab
+    algorithm: ecdsap256sha256
+    single-type-signing: on
+    rrsig-lifetime: 5d
+    rrsig-refresh: 1d
+zone:
+  - domain: {origin}
+    file: {path}
+    dnssec-signing: on
+    dnssec-policy: lab
+""")
+    subprocess.run([shutil.which("kzonesign") or "/usr/sbin/kzonesign", "-c", config, "-o", out,
+                    *(["-t", str(int(when))] if when else []), origin], check=True, capture_output=True, timeout=20)
+    anchors = subprocess.run([shutil.which("keymgr") or "/usr/sbin/keymgr", "-c", config, origin, "ds"], check=True,
+                             capture_output=True, text=True, timeout=20).stdout
+    with open(os.path.join(out, os.listdir(out)[0]), encoding="ascii") as signed:
+        return signed.read(), anchors
+
+
 def unbound(folder, port, extra):
     """unbound without contact to anything but what `extra`, lines of its configuration, names."""
     os.makedirs(folder)

@@ -27,6 +27,7 @@ door()
 door libconfig 'libconfig\.h' 'agent/base/conf[a-z_]*\.c|include/base/conf_[a-z]+\.h'
 door libidn2 'idn2\.h' 'agent/base/conf_names\.c'
 door c-ares 'ares[a-z_]*\.h' 'agent/collect/dns[a-z_]*\.c|include/collect/dns_[a-z]+\.h'
+door libunbound 'unbound\.h' 'agent/collect/dnssec[a-z_]*\.c'
 door OpenSSL 'openssl/' 'agent/collect/(tls|listen)[a-z_]*\.c|include/collect/tls_[a-z]+\.h'
 door libcurl 'curl/' 'agent/collect/(proxy|curl_loop|fetch)[a-z_]*\.c|include/collect/curl_loop\.h'
 door Net-SNMP 'net-snmp/' 'agent/report/|include/report/'

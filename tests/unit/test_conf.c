@@ -175,6 +175,7 @@ static const struct {
      "f.conf:2: partners[0].trust: no trust profile \"publc\" (have: public, contoso). Did you mean \"public\"?"},
     {PARTNER("trust = \"public\";"), "f.conf:1: partners[0].trust: no trust profile \"public\" (have: system)"},
     {PARTNER("resolvers = (\"a\");"), "f.conf:1: partners[0].resolvers[0]: no resolver \"a\" (have: none)"},
+    {"dnssec = \"valid\";", "f.conf:1: dnssec: \"valid\" is none of off, validate"},
     {PARTNER("views = (\"a\");"), "f.conf:1: partners[0].views[0]: no resolver \"a\" (have: none)"},
     {"resolvers: ( { name = \"r\"; address = \"::1\"; } );\n" PARTNER("views = (\"r\");"),
      "f.conf:2: partners[0].views: needs at least two resolvers: their answers are compared"},

@@ -145,6 +145,8 @@ static const struct conf_row trust_rows[] = {
     {"key", conf_read_key, MEMBER(conf_trust, key), 0, 1000, 0, "", NULL, false},
     {"tls_min", conf_read_word, MEMBER(conf_trust, tls_min), 1, 64, 0x0303, NULL, tls_words, false},
     {"pins", conf_read_pins, MEMBER(conf_trust, pins), 0, CONF_PINS_MAX, 0, NULL, NULL, false},
+    {"inspection_cas", conf_read_inspection, MEMBER(conf_trust, inspection), 0, CONF_INSPECTION_MAX, 0, NULL, NULL,
+     false},
 };
 
 static const struct conf_row resolver_rows[] = {

@@ -384,6 +384,23 @@ void conf_read_pins(struct conf_reader *reader, const struct conf_row *row, cons
     }
 }
 
+void conf_read_inspection(struct conf_reader *reader, const struct conf_row *row, const config_setting_t *setting,
+                          void *into)
+{
+    struct conf_trust *trust = into;
+    int length = conf_texts_length(reader, setting, (int)row->max);
+    for (int i = 0; i < length; i++) {
+        const char *text;
+        const config_setting_t *element = conf_texts_element(setting, i);
+        if (!conf_text(reader, element, OBSERVATION_DETAIL - 1, &text))
+            continue;
+        if (*text)
+            trust->inspection[trust->inspection_count++] = conf_string(reader->blocks, text);
+        else
+            conf_wrong(reader, element, "is empty: the common name of a CA is wanted, or its whole subject");
+    }
+}
+
 /* What is wrong with the URL of a file; NULL when nothing is. */
 static const char *url_problem(const char *url)
 {

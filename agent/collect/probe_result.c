@@ -35,6 +35,13 @@ static void fail_step(struct walk_step *step, enum reason reason, const char *de
     text_copy(step->detail, sizeof step->detail, detail);
 }
 
+static void skip_step(struct walk_step *step)
+{
+    step->state = STEP_SKIPPED;
+    step->reason = REASON_NONE;
+    step->detail[0] = '\0';
+}
+
 static bool stage_applies(const struct endpoint *endpoint, enum stage stage)
 {
     const struct conf_partner *partner = endpoint->probe->partner;
@@ -204,6 +211,52 @@ static void describe_tls(struct walk_step *step, const struct tls_result *result
                     result->group, *result->cipher ? ", " : "", result->cipher);
 }
 
+/* Whether a subject (RFC 4514) is `name`, or has it as its common name. */
+static bool is_named(const char *subject, const char *name)
+{
+    size_t length = strlen(name);
+    if (strcmp(subject, name) == 0)
+        return true;
+    for (const char *at = subject; at; at = strchr(at, ',')) {
+        at += *at == ',';
+        if (strncmp(at, "CN=", 3) == 0 && strncmp(at + 3, name, length) == 0 &&
+            (at[3 + length] == ',' || at[3 + length] == '\0'))
+            return true;
+    }
+    return false;
+}
+
+/* The certificate that a device on our side made, NULL none. */
+static const struct observation_certificate *intercepted(const struct endpoint *endpoint,
+                                                         const struct tls_result *result)
+{
+    const struct conf_trust *trust = endpoint->target.conf;
+    for (size_t i = 0; i < result->certificate_count; i++)
+        for (size_t j = 0; j < trust->inspection_count; j++)
+            if (is_named(result->certificates[i].issuer, trust->inspection[j]))
+                return &result->certificates[i];
+    return NULL;
+}
+
+/*
+ * Where a device inspects, nothing of what we see is the partner's: not its certificate, and not who refused ours. So
+ * that is what the endpoint is told to have, whether or not the device's CA is trusted here.
+ */
+static struct observation_probe *judge_intercepted(struct endpoint *endpoint, const struct observation_certificate *made)
+{
+    char detail[OBSERVATION_DETAIL];
+    text_format(detail, sizeof detail, "\"%s\" was issued by \"%s\", one of inspection_cas", made->subject,
+                made->issuer);
+    for (size_t i = 0; i < endpoint->step_count; i++) {
+        struct walk_step *step = &endpoint->steps[i];
+        if (step->stage == STAGE_CERTIFICATE || (step->stage == STAGE_TLS && step->state == STEP_FAILED))
+            fail_step(step, REASON_TLS_INTERCEPTED, detail);
+        else if (step->stage > STAGE_CERTIFICATE && step->state == STEP_FAILED)
+            skip_step(step);
+    }
+    return tell(endpoint, REASON_TLS_INTERCEPTED, detail);
+}
+
 void endpoint_judge_tls(struct endpoint *endpoint, enum reason override, const char *detail)
 {
     const struct tls_result *result = tls_result(endpoint->tls);
@@ -220,7 +273,8 @@ void endpoint_judge_tls(struct endpoint *endpoint, enum reason override, const c
     if (override != REASON_NONE)
         fail_step(add_step(endpoint, STAGE_APPLICATION, STEP_FAILED), override, detail);
 
-    struct observation_probe *told = tell(endpoint, reason, why);
+    const struct observation_certificate *made = intercepted(endpoint, result);
+    struct observation_probe *told = made ? judge_intercepted(endpoint, made) : tell(endpoint, reason, why);
     text_copy(told->tls_version, sizeof told->tls_version, result->version);
     text_copy(told->cipher, sizeof told->cipher, result->cipher);
     told->verify_error = result->verify_error;

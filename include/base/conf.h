@@ -39,6 +39,7 @@ enum conf_families { /* which addresses are probed */
 #define CONF_PARTNER_RESOLVERS 4
 #define CONF_EXPECTED_MAX 16
 #define CONF_PINS_MAX 8
+#define CONF_INSPECTION_MAX 8
 #define CONF_PARTNERS_MAX 100000
 
 struct conf_resolver {
@@ -61,6 +62,9 @@ struct conf_trust {
     int tls_min;             /* 0x0303 (1.2) or 0x0304 (1.3), as on the wire */
     size_t pin_count;
     uint8_t pins[CONF_PINS_MAX][32]; /* SHA-256 of a SubjectPublicKeyInfo of the chain (RFC 7469) */
+    size_t inspection_count;
+    const char *inspection[CONF_INSPECTION_MAX]; /* CAs by which a device on our side re-signs what it inspects: the
+                                                    common name, or the whole subject (RFC 4514) */
 };
 
 struct conf_threshold {

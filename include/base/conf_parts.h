@@ -117,6 +117,7 @@ conf_read conf_read_number, conf_read_switch, conf_read_text, conf_read_word;
 /* Those of conf_value.c. */
 conf_read conf_read_name, conf_read_hostname, conf_read_identity, conf_read_address, conf_read_service, conf_read_proxy,
     conf_read_trust, conf_read_resolvers, conf_read_views, conf_read_expected, conf_read_allowed, conf_read_thresholds, conf_read_pins,
+    conf_read_inspection,
     conf_read_certificates, conf_read_crls, conf_read_key, conf_read_folder, conf_read_file, conf_read_path;
 /* Those of conf_edge.c. The first three write the number of elements before the list. */
 conf_read conf_read_networks, conf_read_domains, conf_read_ports, conf_read_log, conf_read_preset;

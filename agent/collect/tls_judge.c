@@ -237,9 +237,9 @@ static int rank(enum reason reason)
         REASON_TLS_WRONG_USAGE,
         REASON_TLS_CONSTRAINT_VIOLATED,
         REASON_TLS_UNKNOWN_CRITICAL_EXTENSION,
-        REASON_TLS_DEPTH_EXCEEDED,
         REASON_TLS_UNTRUSTED_ROOT,
         REASON_TLS_INCOMPLETE_CHAIN,
+        REASON_TLS_DEPTH_EXCEEDED, /* the search for an issuer ended there: that none was found follows from it */
         REASON_TLS_SELF_SIGNED,
         REASON_TLS_DANE_MISMATCH, /* where DANE decides, our CAs are not asked */
         REASON_TLS_MALFORMED_CERTIFICATE,

@@ -257,14 +257,13 @@ void run_history_watch(struct daemon *daemon, int64_t wall, int64_t run)
     char problem[OBSERVATION_DETAIL] = "";
     if (!state->history)
         return;
-    if (!history_failing(state->history, problem, sizeof problem))
-        text_copy(problem, sizeof problem,
-                  is_slow(state, run, STUCK) ? "the disk has not taken what is to be written for 20 s" : "");
-    if (strcmp(problem, state->failing) != 0) {
-        if (*problem)
+    if (!history_failing(state->history, problem, sizeof problem) && is_slow(state, run, STUCK)) {
+        text_format(problem, sizeof problem, "%s: the disk has not taken what is to be written for %d s",
+                    daemon->conf->history.file, (int)(STUCK / CLOCK_SECOND));
+        if (!*state->failing)
             log_error("history", "%s; going on in memory", problem);
-        else
-            log_notice("history", "it can be written again");
+    }
+    if (strcmp(problem, state->failing) != 0) {
         text_copy(state->failing, sizeof state->failing, problem);
         ledger_self(daemon->ledger, REASON_MON_HISTORY_FAILING, *problem != '\0', problem, wall, run);
     }
@@ -289,7 +288,7 @@ void run_history_flush(struct daemon *daemon)
 {
     struct run_history *state = &daemon->history;
     int64_t until = clock_run() + FLUSH;
-    if (!state->history || history_descriptor(state->history) < 0)
+    if (!state->history || history_descriptor(state->history) < 0 || is_slow(state, clock_run(), FLUSH / 4))
         return;
     for (;;) {
         int64_t now = clock_run();

@@ -152,6 +152,8 @@ static enum file_state take_lock(struct history_file *file, char *problem, size_
         return FILE_NONE;
     }
     int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0640);
+    if (lock < 0 && errno == EROFS) /* that of before will do until it can be written again */
+        lock = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (lock < 0) {
         text_format(problem, size, "%s cannot be written: %s. The folder has to be writable by the fedwarden user",
                     path, strerror(errno));

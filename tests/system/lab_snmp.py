@@ -1,6 +1,14 @@
 """SNMPv2c GETs without a process for each (RFC 3416, BER of X.690), so that a test can ask often and see how long the
-answers take."""
+answers take.
+
+    lab_snmp.py ADDRESS PORT NAME    asks a hundred times a second until its standard input ends; then the seconds of each
+                                     answer and how many did not come, as JSON: a process that nobody's threads delay
+"""
+import json
+import os
+import select
 import socket
+import sys
 import time
 
 from lab import LabError
@@ -97,7 +105,15 @@ class Manager:
                           None if kind in ABSENT else bytes(value))
         return int.from_bytes(request, "big"), values
 
-    def percentile(self, share):
-        """Of the answers' times, such as 0.99."""
-        ordered = sorted(self.seconds)
-        return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+
+def ask_until_told(address, port, name):
+    os.nice(-5)
+    manager = Manager(address, int(port))
+    unanswered = 0
+    while not select.select([sys.stdin], [], [], 0.01)[0]:
+        unanswered += manager.get(name) is None
+    json.dump({"seconds": manager.seconds, "unanswered": unanswered}, sys.stdout)
+
+
+if __name__ == "__main__":
+    ask_until_told(*sys.argv[1:])

@@ -416,7 +416,7 @@ def test_killed_while_writes_fail(scene):
 
 def all_stored(scene):
     """What the daemon says of its history last."""
-    return "going on in memory" not in scene.fedwarden.tail(400).rpartition("it can be written again")[2]
+    return "cannot be written: " not in scene.fedwarden.tail(400).rpartition("can be written again")[2]
 
 
 @pytest.fixture

@@ -138,11 +138,12 @@ class SipClient:
         return self.request("MESSAGE", recipient, sender, recipient)[0]
 
 
-def show_certificate(server, port, source, files):
-    """A request from that address with that certificate of ours. Whether the server accepted it."""
+def show_certificate(server, port, source, files, trusting=True):
+    """A request from that address with that certificate of ours. Whether the server accepted it. Who is not trusting
+    ends the handshake with the alert that it does not know the CA of the server."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
+    context.verify_mode = ssl.CERT_NONE if trusting else ssl.CERT_REQUIRED
     context.load_cert_chain(files.cert, files.key)
     try:
         with socket.create_connection((server.address, port), PATIENCE, (source, 0)) as tcp, \

@@ -169,12 +169,15 @@ def test_wrong_passwords_from_an_unknown_address(scene):
 
 
 def test_bad_client_certificates(scene):
-    """Kamailio as it comes: it says that it refused, not why."""
+    """Kamailio as it comes: it says that it refused, not why. A client that refuses the certificate of the edge, by an
+    alert, shows no bad one."""
     with scene.raises_and_clears("invalidCert", "tlsOther", FAILURES, Address=STRANGER, Target=STRANGER,
                                  PartnerName=""):
         assert show_certificate(scene.sip, scene.ports["tls"], PARTNER, scene.good)
         for _ in range(FAILURES):
+            assert not show_certificate(scene.sip, scene.ports["tls"], STRANGER, scene.strange, trusting=False)
             assert not show_certificate(scene.sip, scene.ports["tls"], STRANGER, scene.strange)
+    assert "alert unknown ca" in scene.sip.log.read_text(encoding="utf-8", errors="replace")
 
 
 def test_bad_client_certificates_of_a_partner(scene):

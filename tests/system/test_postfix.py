@@ -25,7 +25,8 @@ PARTNER = "198.51.100.5"
 ATTACKER = "203.0.113.40"
 STRANGER = "203.0.113.77"
 LATECOMER = "203.0.113.78"
-ADDRESSES = (EDGE, OWN_CLIENT, PARTNER, ATTACKER, STRANGER, LATECOMER)
+DOUBTER, OLD_DOUBTER = "203.0.113.79", "203.0.113.80"
+ADDRESSES = (EDGE, OWN_CLIENT, PARTNER, ATTACKER, STRANGER, LATECOMER, DOUBTER, OLD_DOUBTER)
 
 CONFIGURATION = """log_level = "info";
 agent = {{ mode = "standalone"; listen = "udp:127.0.0.1:{snmp}"; access_file = "{folder}/snmp.conf";
@@ -92,11 +93,13 @@ class Scene(Watched):
                 answer = client.data("Subject: test\r\n\r\nHello.\r\n")
             return answer
 
-    def secure(self, source, files=None):
-        """A mail with that client certificate: the last code."""
+    def secure(self, source, files=None, version=ssl.TLSVersion.TLSv1_3, trusting=True):
+        """A mail with that client certificate: the last code. One that is not trusting ends the handshake with the alert
+        that it does not know the CA of the server."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
+        context.verify_mode = ssl.CERT_NONE if trusting else ssl.CERT_REQUIRED
+        context.maximum_version = version
         if files:
             context.load_cert_chain(files.cert, files.key)
         try:
@@ -146,6 +149,18 @@ def test_certificates_of_an_unknown_root(scene):
         for _ in range(FAILURES):
             assert scene.secure(STRANGER, scene.strange) != 250
     assert "Unheard-of Root" in alarm["Detail"]
+
+
+@pytest.mark.parametrize("source, version", ((DOUBTER, ssl.TLSVersion.TLSv1_3), (OLD_DOUBTER, ssl.TLSVersion.TLSv1_2)))
+def test_clients_that_end_the_handshake_with_an_alert(scene, source, version):
+    """It is the edge's certificate that they refuse: only those that show a bad one count."""
+    with scene.raises_and_clears("invalidCert", "tlsUntrustedRoot", FAILURES, Address=source, Target=source):
+        for _ in range(FAILURES):
+            assert scene.secure(source, scene.strange, version, trusting=False) == 0
+            assert scene.secure(source, scene.strange, version) != 250
+    log = scene.edge.mail_log.read_text(encoding="utf-8")
+    assert log.count(f"SSL_accept error from unknown[{source}]") == FAILURES
+    assert "alert unknown ca" in log
 
 
 def test_certificates_that_have_expired(scene):

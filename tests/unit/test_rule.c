@@ -170,6 +170,24 @@ Test(rule, kamailio_scanners_are_no_certificates)
     close_rules();
 }
 
+/* Alerts of a client are about our certificate; those of a server that we call tell that it refuses ours: event 1. */
+Test(rule, kamailio_alerts)
+{
+    open_preset("kamailio");
+    for (int accepted = 0; accepted < 2; accepted++) {
+        line(KAMAILIO("1", "ERROR: tls [tls_server.c:1330]: tls_h_read_f(): protocol level error"));
+        line(accepted ? KAMAILIO("1", "ERROR: tls [tls_util.h:50]: tls_err_ret(): TLS accept:error:0A000418:SSL "
+                                      "routines::tlsv1 alert unknown ca (sni: unknown)")
+                      : KAMAILIO("1", "ERROR: tls [tls_util.h:50]: tls_err_ret(): TLS connect:error:0A000418:SSL "
+                                      "routines::tlsv1 alert unknown ca (sni: unknown)"));
+        line(KAMAILIO("1", "ERROR: tls [tls_server.c:1334]: tls_h_read_f(): src addr: 198.51.100.6:5061"));
+        cr_expect_eq(line(KAMAILIO("1", "ERROR: tls [tls_server.c:1337]: tls_h_read_f(): dst addr: 192.0.2.10:59470")),
+                     accepted ? 0 : 1);
+    }
+    expect(EVENT_TLS_OUTGOING, REASON_TLS_CLIENT_CERT_REJECTED_CA, "198.51.100.6");
+    close_rules();
+}
+
 Test(rule, kamailio_serial_is_told_in_hexadecimal)
 {
     open_preset("kamailio");

@@ -100,7 +100,7 @@ start()
         /usr/bin/fedwarden run -c /etc/fedwarden/fedwarden.conf >>"$root"/fedwarden.log 2>&1 &
     daemon=$!
 }
-health() { snmpget -v2c -c public -Oqv -t 1 -r 0 127.0.0.1:16161 .1.3.6.1.4.1.8072.9999.9999.1.1.2.1.0 2>&1 || true; }
+health() { snmpget -m '' -v2c -c public -Oqv -t 1 -r 0 127.0.0.1:16161 .1.3.6.1.4.1.8072.9999.9999.1.1.2.1.0 2>/dev/null || true; }
 answers()
 {
     for _ in $(seq 300); do

@@ -5,6 +5,10 @@
  * for long, and when it is restarted. One that ends after that without an answer may have taken it, since the daemon
  * answers what it has stored; only who sent it can tell whether once too often is better than not at all.
  *
+ * An answer comes when the event is stored, which takes a quarter of a second: of several lines, up to AHEAD are sent
+ * before the first is answered. Answers come in the order of the events, so a script that waits for the answer to a line
+ * before it writes the next has it at once.
+ *
  * Scripts hand on what attackers wrote. --hex lets them do so without showing it to a shell.
  */
 #include "cli/cli.h"
@@ -35,6 +39,7 @@ struct sender {
     char path[CONF_SOCKET_MAX + 1];
     long timeout; /* seconds */
     int descriptor;
+    int told; /* the error that was told last: many events have one */
     bool quiet;
 };
 
@@ -45,6 +50,7 @@ static const char *const member_names[] = {"reason", "partner", "domain", "addre
                                            "target", "subject", "issuer", "serial",  "count", "detail"};
 #define MEMBERS (sizeof member_names / sizeof member_names[0])
 #define OTHERS  6
+#define AHEAD   64 /* events without an answer yet; at most INBOX_UNANSWERED */
 
 static void usage(FILE *out)
 {
@@ -69,9 +75,12 @@ static void usage(FILE *out)
 
 /* ---- the connection ---- */
 
-static void not_connected(const struct sender *sender, int error)
+static void not_connected(struct sender *sender, int error)
 {
     const char *why = strerrordesc_np(error);
+    if (error == sender->told)
+        return;
+    sender->told = error;
     if (error == ENOENT || error == ECONNREFUSED)
         fprintf(stderr,
                 "fedwarden event: nobody serves %s (%s). Is fedwarden running, and is inbox.path set in its "
@@ -184,30 +193,136 @@ static int worse(int a, int b)
     return a > b ? a : b;
 }
 
+/* ---- lines ---- */
+
+struct lines {
+    char data[INBOX_MESSAGE_MAX + 2]; /* a line and its end */
+    size_t length, used;
+    bool skipping; /* within a line that was too long */
+    bool ended;
+    bool failed;
+};
+
+static void read_lines(struct lines *lines)
+{
+    memmove(lines->data, lines->data + lines->used, lines->length - lines->used);
+    lines->length -= lines->used;
+    lines->used = 0;
+    ssize_t got = read(STDIN_FILENO, lines->data + lines->length, sizeof lines->data - lines->length);
+    if (got < 0 && errno == EINTR)
+        return;
+    if (got < 0) {
+        perror("fedwarden event: standard input");
+        lines->failed = true;
+    }
+    lines->ended = got <= 0;
+    lines->length += got > 0 ? (size_t)got : 0;
+}
+
+/* The next whole line that was read, which lies in the buffer; false: there is none yet. */
+static bool next_line(struct lines *lines, const char **line, size_t *length)
+{
+    for (;;) {
+        const char *start = lines->data + lines->used;
+        size_t left = lines->length - lines->used;
+        const char *end = memchr(start, '\n', left);
+        bool full = !end && left == sizeof lines->data;
+        if (!end && !full && (!lines->ended || !left))
+            return false;
+        *line = start;
+        *length = end ? (size_t)(end - start) : left;
+        lines->used += *length + (end ? 1 : 0);
+        while (*length && start[*length - 1] == '\r')
+            --*length;
+        bool skipped = lines->skipping;
+        lines->skipping = full;
+        if (!skipped && (full || *length > INBOX_MESSAGE_MAX)) {
+            fprintf(stderr, "fedwarden event: a line is too long: %d octets are possible\n", INBOX_MESSAGE_MAX);
+            lines->failed = true;
+        } else if (!skipped && *length) {
+            return true;
+        }
+    }
+}
+
+/* Takes the answer to the oldest of `count` events, which has come or is too late; false: there will be none for any. */
+static bool take_answer(struct sender *sender, size_t count, int *status)
+{
+    char answer[INBOX_ANSWER_MAX];
+    ssize_t got = recv(sender->descriptor, answer, sizeof answer - 1, MSG_DONTWAIT);
+    if (got > 0) {
+        answer[got] = '\0';
+        *status = worse(*status, judge(sender, answer, (size_t)got));
+        return true;
+    }
+    if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+        fprintf(stderr,
+                "fedwarden event: %zu events had no answer from %s within %ld s: the daemon, or the disk on which it "
+                "stores events, is busy; it may have counted them, or still do so\n",
+                count, sender->path, sender->timeout);
+    else
+        fprintf(stderr,
+                "fedwarden event: %s hung up before it answered %zu events; whether it counted them is not known\n",
+                sender->path, count);
+    hang_up(sender);
+    *status = NOT_SENT;
+    return false;
+}
+
+/* Sends without waiting for the answer. `count` events have none yet; true: there is one more. */
+static bool send_ahead(struct sender *sender, const char *text, size_t length, size_t *count, int *status)
+{
+    if (*count && send(sender->descriptor, text, length, MSG_NOSIGNAL) >= 0)
+        return true;
+    while (*count && take_answer(sender, *count, status))
+        --*count;
+    *count = 0;
+    for (int attempt = 0; attempt < 2; attempt++) {
+        int error = sender->descriptor < 0 ? connect_inbox(sender) : 0;
+        if (!error && send(sender->descriptor, text, length, MSG_NOSIGNAL) >= 0)
+            return true;
+        error = error ? error : errno;
+        hang_up(sender);
+        if ((error == EPIPE || error == ECONNRESET) && attempt == 0)
+            continue;
+        not_connected(sender, error);
+        break;
+    }
+    *status = NOT_SENT;
+    return false;
+}
+
 /* One event a line; a line that cannot be sent does not keep the next from being tried. */
 static int send_lines(struct sender *sender)
 {
-    char *line = NULL;
-    size_t room = 0;
+    struct lines *lines = calloc(1, sizeof *lines);
     int status = TAKEN;
-    for (ssize_t length; (length = getline(&line, &room, stdin)) >= 0;) {
-        while (length && (line[length - 1] == '\n' || line[length - 1] == '\r'))
-            length--;
-        if (!length)
-            continue;
-        if (length > INBOX_MESSAGE_MAX) {
-            fprintf(stderr, "fedwarden event: a line is too long: %zd octets, %d are possible\n", length,
-                    INBOX_MESSAGE_MAX);
-            status = NOT_SENT;
-            continue;
+    size_t count = 0, unsent = 0;
+    if (!lines)
+        abort();
+    for (;;) {
+        const char *line;
+        size_t length;
+        while (count < AHEAD && next_line(lines, &line, &length)) {
+            if (send_ahead(sender, line, length, &count, &status))
+                count++;
+            else
+                unsent++;
         }
-        status = worse(status, send_one(sender, line, (size_t)length));
+        if (lines->ended && !count)
+            break;
+        struct pollfd wait[2] = {{.fd = count < AHEAD && !lines->ended ? STDIN_FILENO : -1, .events = POLLIN},
+                                 {.fd = count ? sender->descriptor : -1, .events = POLLIN}};
+        int ready = poll(wait, 2, count ? (int)sender->timeout * 1000 : -1);
+        if (count && (ready == 0 || wait[1].revents))
+            count = take_answer(sender, count, &status) ? count - 1 : 0;
+        if (ready > 0 && wait[0].revents)
+            read_lines(lines);
     }
-    if (ferror(stdin)) {
-        perror("fedwarden event: standard input");
-        status = NOT_SENT;
-    }
-    free(line);
+    if (unsent > 1)
+        fprintf(stderr, "fedwarden event: %zu events were not sent\n", unsent);
+    status = lines->failed ? NOT_SENT : status;
+    free(lines);
     return status;
 }
 

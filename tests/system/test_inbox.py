@@ -115,6 +115,33 @@ def test_refuses_by_name(daemon):
     daemon.wait_count(2, 5)
 
 
+def test_many_lines(daemon):
+    """Each is answered when it is stored, but they need not wait for each other: one by one these would take minutes."""
+    lines = ['{"event":2,"address":"203.0.113.9"}'] * 1000
+    lines[10] = "nonsense"
+    lines[20] = '{"event":2,"address":"203.0.113.9"' + 20000 * " " + "}"
+    status, answers, said = daemon.event("-", text="\n".join(lines))  # the last one has no end
+    assert status == 2 and said == "fedwarden event: a line is too long: 16384 octets are possible\n"
+    assert [json.loads(line)["ok"] for line in answers.splitlines()] == [True] * 10 + [False] + [True] * 988
+    daemon.wait_count(2, 998)
+
+
+def test_a_line_at_a_time(daemon):
+    """A script writes a line and waits for its answer, also while the daemon is replaced."""
+    with subprocess.Popen([str(PROGRAM), "event", "--socket", str(daemon.top / "inbox"), "-"], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1) as sender:
+        for turn in range(3):
+            sender.stdin.write('{"event":2,"address":"203.0.113.9"}\n')
+            assert sender.stdout.readline() == TAKEN, turn
+            if turn == 1:
+                daemon.stop()
+                daemon.start()
+        daemon.stop()
+        _, said = sender.communicate('{"event":2}\n' * 20, timeout=FAR)
+        assert sender.returncode == 2
+        assert said.count("nobody serves") == 1 and "20 events were not sent" in said
+
+
 def test_says_what_is_missing(daemon, folder):
     status, _, said = daemon.event("2", "--address", "203.0.113.9", socket_path=folder / "none")
     assert status == 2 and "Is fedwarden running, and is inbox.path set" in said

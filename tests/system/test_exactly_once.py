@@ -481,3 +481,67 @@ def test_notification_that_nobody_acknowledged_comes_again(under_snmpd):
     said = [(n.type, n["fedwAlarmId"], n["fedwNotificationSequence"]) for n in scene.snmptrapd.read()
             if "fedwNotificationSequence" in n]
     assert set(said) == {("fedwAuthSourceRaised", "1", "1")} and len(said) <= 2
+
+
+def tell(path, stop, said):
+    """Events to the inbox, ten under way at a time; said: how many were sent, and how many answered by ok."""
+    while not stop.is_set():
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as link:
+                link.settimeout(FAR)
+                link.connect(str(path))
+                while not stop.is_set():
+                    for _ in range(10):
+                        link.send(b'{"event":"dns","target":"partner.example"}')
+                        said["sent"] += 1
+                    for _ in range(10):
+                        answer = link.recv(1000)
+                        if not answer:
+                            raise ConnectionResetError
+                        assert answer == b'{"ok":true}', answer
+                        said["answered"] += 1
+        except OSError:
+            time.sleep(0.01)
+
+
+def test_what_the_inbox_answered_is_kept(folder):
+    """A sender that has its answer may forget; one that has none may send again: it was counted once or not at all."""
+    with Scene(folder, more=f'inbox = {{ path = "{folder}/inbox"; mode = "0600"; }};') as scene:
+        scene.begin()
+        said = {"sent": 0, "answered": 0}
+        for number in range(8):
+            stop = threading.Event()
+            sender = threading.Thread(target=tell, args=(folder / "inbox", stop, said))
+            before = dict(said)
+            sender.start()
+            assert lab.wait_until(lambda: said["answered"] >= before["answered"] + 20, FAR, 0.01)
+            time.sleep(0.05 * number)
+            scene.fedwarden.kill(signal.SIGTERM if number == 7 else signal.SIGKILL)
+            stop.set()
+            sender.join()
+            scene.restart()
+            [counted] = scene.manager.get("1.3.1.5.7")
+            assert said["answered"] <= counted <= said["sent"], f"kill {number}"
+        print(said, counted)
+
+
+def test_partners_that_go_and_come_while_nothing_runs(scene):
+    """The alarm of one that is gone is cleared under its id; who comes back has the index that it had."""
+    scene.moody.well = False
+    scene.begin()
+    raised = scene.snmptrapd.wait(lambda n: n.type == "fedwConnectionRaised", FAR)
+    assert raised and raised["fedwAlarmPartnerName"] == "moody"
+    assert scene.manager.get("1.4.1.2.1") == [b"moody"]
+    scene.fedwarden.kill()
+    whole = scene.fedwarden.configuration
+    scene.fedwarden.configuration = whole.replace('"moody"', '"another"')
+    scene.restart()
+    cleared = scene.snmptrapd.wait(lambda n: n.type == "fedwConnectionCleared", FAR)
+    assert cleared and cleared["fedwAlarmId"] == raised["fedwAlarmId"]
+    assert scene.manager.get("1.4.1.2.1", "1.4.1.2.2") == [None, b"another"]
+    scene.fedwarden.kill()
+    scene.fedwarden.configuration = whole.replace("partners = (", 'partners = ( { name = "first"; domain = "first.example"; '
+                                                  'protocol = "sip"; enabled = false; },')
+    scene.restart()
+    assert scene.manager.get("1.4.1.2.1", "1.4.1.2.2") == [b"moody", None]
+    check_notifications(scene)

@@ -188,6 +188,48 @@ Test(rule, kamailio_alerts)
     close_rules();
 }
 
+#define OPENSIPS(text) "Nov 22 12:03:10 sip-edge1 /usr/sbin/opensips[8443]: " text
+
+/* As OpenSIPS 4.1 writes: the level stands before what a script or pike says, the reason behind a failed handshake. */
+Test(rule, opensips)
+{
+    open_preset("opensips");
+    cr_expect_eq(line(OPENSIPS("NOTICE:fedevents: event=2 ip=203.0.113.40 reason=bad_password method=REGISTER "
+                               "domain=\"alpha.example\" user=\"alice\"")),
+                 1);
+    expect(EVENT_AUTH_SOURCE, REASON_AUTH_BAD_CREDENTIALS, "203.0.113.40");
+    cr_expect_eq(line(OPENSIPS("WARNING:PIKE - BLOCKing ip 203.0.113.41, node=0x7f27729a0668")), 1);
+    expect(EVENT_AUTH_SOURCE, REASON_AUTH_RATE_LIMITED, "203.0.113.41");
+
+    line(OPENSIPS("ERROR:tls_openssl:openssl_tls_accept: New TLS connection from 198.51.100.6:49151 failed to accept"));
+    cr_expect_eq(
+        line(OPENSIPS("ERROR:tls_openssl:tls_print_errstack: TLS errstack: error:0A0000C7:SSL routines::peer did "
+                      "not return a certificate")),
+        1);
+    expect(EVENT_INVALID_CERT, REASON_TLS_NO_CERTIFICATE, "198.51.100.6");
+    line(OPENSIPS("ERROR:tls_openssl:openssl_tls_accept: New TLS connection from 198.51.100.6:48825 failed to accept"));
+    cr_expect_eq(line(OPENSIPS("ERROR:tls_openssl:tls_print_errstack: TLS errstack: error:0A000418:SSL routines::tlsv1 "
+                               "alert unknown ca")),
+                 0, "ours is refused");
+
+    line(OPENSIPS("NOTICE:tls_openssl:verify_callback: depth = 0, verify failure"));
+    line(OPENSIPS("NOTICE:tls_openssl:verify_callback: verify error: certificate has expired [error=10]"));
+    cr_expect_eq(
+        line(OPENSIPS("ERROR:tls_openssl:openssl_tls_accept: New TLS connection from 198.51.100.7:33489 failed "
+                      "to accept")),
+        1);
+    expect(EVENT_INVALID_CERT, REASON_TLS_EXPIRED, "198.51.100.7");
+    cr_expect_eq(line(OPENSIPS("ERROR:tls_openssl:tls_print_errstack: TLS errstack: error:0A000086:SSL "
+                               "routines::certificate verify failed")),
+                 0, "said before");
+
+    for (int again = 0; again < 2; again++)
+        cr_expect_eq(line(OPENSIPS("ERROR:tls_openssl:openssl_tls_async_connect: New TLS connection to "
+                                   "198.51.100.5:15062 failed")),
+                     again ? 0 : 1);
+    close_rules();
+}
+
 Test(rule, kamailio_serial_is_told_in_hexadecimal)
 {
     open_preset("kamailio");

@@ -8,10 +8,8 @@ import pytest
 
 import lab
 import status
-import traps
 
 CONF = lab.REPOSITORY / "conf" / "nagios"
-OK, WARNING, CRITICAL, UNKNOWN = range(4)
 
 pytestmark = [pytest.mark.usefixtures("loopback"),
               pytest.mark.skipif(not shutil.which("nagios4", path=lab.PATH), reason="nagios4-core is not installed")]
@@ -116,45 +114,12 @@ class Nagios(status.Station):
 
 
 def test_ok_critical_ok(scene):
-    with lab.Lab(scene.folder) as more:
-        nagios = more.add(Nagios(scene.folder, scene.ports["snmp"], 2))
-        nagios.start()
-        for service in ("fedwarden", "partner contoso", "partner fabrikam", "partner woodgrove", "event tlsOutgoing",
-                        "event monitorSelf", "partner fabrikam tlsOutgoing", "partner contoso dns"):
-            nagios.wait(service, OK)
-        scene.break_root()
-        block = nagios.wait("partner fabrikam", CRITICAL)
-        assert "tlsUntrustedRoot" in block["plugin_output"], block
-        nagios.wait("fedwarden", CRITICAL)
-        nagios.wait("partner fabrikam tlsOutgoing", CRITICAL)
-        nagios.wait("event tlsOutgoing", CRITICAL)
-        assert nagios.state("partner contoso") == OK
-        assert nagios.state("event dns") == OK
-        scene.repair_root()
-        for service in ("partner fabrikam", "partner fabrikam tlsOutgoing", "event tlsOutgoing", "fedwarden"):
-            nagios.wait(service, OK)
+    status.goes_ok_critical_ok(scene, Nagios(scene.folder, scene.ports["snmp"], 2))
 
 
 def test_notifications_are_passive_results(scene):
     """Polled once in ten minutes only: what changes sooner came from snmptrapd."""
-    port = lab.free_port()
-    traps.send_to(scene, port)
-    with lab.Lab(scene.folder) as more:
-        nagios = more.add(Nagios(scene.folder, scene.ports["snmp"], 600))
-        nagios.start()
-        root = ".1.3.6.1.4.1.8072.9999.9999.1"
-        more.add(traps.Handler(scene.folder, "handler", port, [
-            f"traphandle {root}.0.* {CONF}/fedwarden-trap edge1 {nagios.pipe}"], ["-On"])).start()
-        nagios.wait("partner woodgrove connection", OK)
-        scene.break_port()
-        block = nagios.wait("partner woodgrove connection", CRITICAL)
-        assert "Cause: The host answers but nothing listens on the port." in block["plugin_output"], block
-        assert "Resolution: " in block["plugin_output"]
-        assert "tcpRefused" in nagios.wait("partner woodgrove", CRITICAL)["plugin_output"]
-        nagios.wait("fedwarden", CRITICAL)
-        scene.repair_port()
-        assert "cleared" in nagios.wait("partner woodgrove connection", OK)["plugin_output"]
-        nagios.wait("partner woodgrove", OK)
+    status.is_told_by_notifications(scene, Nagios(scene.folder, scene.ports["snmp"], 600))
 
 
 def test_the_plugin(scene):

@@ -69,32 +69,55 @@ class Postgres(lab.Server):
             raise lab.LabError(done.stderr.decode(errors="replace")[-2000:])
 
 
-class ZabbixServer(lab.Server):
+class Daemon(lab.Server):
+    """What server and proxy have alike. `settings` are those of one alone."""
+
     start_seconds = 60
     stop_seconds = 20
 
-    def __init__(self, folder, postgres):
-        super().__init__(folder, "zabbix-server", port=lab.free_port())
-        self.postgres = postgres
-        self.traps = self.folder / "traps"
+    def __init__(self, folder, name, program):
+        super().__init__(folder, name, port=lab.free_port())
+        self.program = program
+
+    def settings(self):
+        raise NotImplementedError
 
     def prepare(self):
-        self.traps.touch()
-        self.write("zabbix_server.conf", f"""DBHost={self.postgres.address}
-DBPort={self.postgres.port}
-DBName=zabbix
-DBUser=zabbix
-ListenIP={self.address}
+        self.write("zabbix.conf", f"""ListenIP={self.address}
 ListenPort={self.port}
 LogFile={self.folder}/zabbix.log
 PidFile={self.folder}/zabbix.pid
 SocketDir={self.folder}
 AllowRoot=1
-StartPollers=2
-StartPollersUnreachable=1
-StartPingers=1
+StartPollers=3
 StartDiscoverers=1
 StartHTTPPollers=1
+CacheSize=16M
+UnreachableDelay=2
+UnavailableDelay=2
+FpingLocation=/bin/true
+{self.settings()}""")
+
+    def command(self):
+        return [self.program, "-f", "-c", self.folder / "zabbix.conf"]
+
+    def tail(self, lines=25):
+        path = self.folder / "zabbix.log"
+        return "\n".join(path.read_text(errors="replace").splitlines()[-lines:]) if path.exists() else super().tail()
+
+
+class ZabbixServer(Daemon):
+    def __init__(self, folder, postgres):
+        super().__init__(folder, "zabbix-server", "zabbix_server")
+        self.postgres = postgres
+        self.traps = self.folder / "traps"
+
+    def settings(self):
+        self.traps.touch()
+        return f"""DBHost={self.postgres.address}
+DBPort={self.postgres.port}
+DBName=zabbix
+DBUser=zabbix
 StartTrappers=2
 StartPreprocessors=1
 StartDBSyncers=2
@@ -105,18 +128,7 @@ StartReportWriters=0
 StartSNMPTrapper=1
 SNMPTrapperFile={self.traps}
 CacheUpdateFrequency=1
-CacheSize=16M
-UnreachableDelay=2
-UnavailableDelay=2
-FpingLocation=/bin/true
-""")
-
-    def command(self):
-        return ["zabbix_server", "-f", "-c", self.folder / "zabbix_server.conf"]
-
-    def tail(self, lines=25):
-        path = self.folder / "zabbix.log"
-        return "\n".join(path.read_text(errors="replace").splitlines()[-lines:]) if path.exists() else super().tail()
+"""
 
 
 class Frontend(lab.Server):
@@ -205,41 +217,18 @@ def proxy_program():
     return program
 
 
-class Proxy(lab.Server):
-    start_seconds = 30
-    stop_seconds = 20
-
+class Proxy(Daemon):
     def __init__(self, folder, server):
-        super().__init__(folder, "zabbix-proxy", port=lab.free_port())
+        super().__init__(folder, "zabbix-proxy", proxy_program())
         self.server = server
 
-    def prepare(self):
-        self.write("zabbix_proxy.conf", f"""Server={self.server.address}:{self.server.port}
+    def settings(self):
+        return f"""Server={self.server.address}:{self.server.port}
 Hostname={self.name}
 DBName={self.folder}/proxy.db
-ListenIP={self.address}
-ListenPort={self.port}
-LogFile={self.folder}/zabbix.log
-PidFile={self.folder}/zabbix.pid
-SocketDir={self.folder}
-AllowRoot=1
-StartPollers=3
-StartDiscoverers=1
-StartHTTPPollers=1
 ConfigFrequency=2
 DataSenderFrequency=1
-CacheSize=16M
-UnreachableDelay=2
-UnavailableDelay=2
-FpingLocation=/bin/true
-""")
-
-    def command(self):
-        return [proxy_program(), "-f", "-c", self.folder / "zabbix_proxy.conf"]
-
-    def tail(self, lines=25):
-        path = self.folder / "zabbix.log"
-        return "\n".join(path.read_text(errors="replace").splitlines()[-lines:]) if path.exists() else super().tail()
+"""
 
 
 def quick_template(folder):

@@ -21,7 +21,7 @@ def text(name):
 
 def test_mandoc_has_nothing_to_say(folder):
     """Pages refer to each other: they are put where mandoc looks for them."""
-    assert len(PAGES) == 11
+    assert len(PAGES) == 12
     for page in PAGES:
         place = folder / f"man{page.suffix[1:]}"
         place.mkdir(exist_ok=True)
@@ -57,6 +57,11 @@ def test_what_they_are_made_of():
                          re.M)
     shown = text("fedwarden-mib.7")
     assert all(re.search(rf"\b{name}\b", shown) for name in objects)
+    fields = re.findall(r"^FIELD_ROW\(\w+, (\w+)\)",
+                        (lab.REPOSITORY / "include" / "base" / "preset_field_list.h").read_text(), re.M)
+    shown = text("fedwarden-preset.5")
+    assert all(re.search(rf"^ +{name}\b", shown, re.M) for name in [*fields, "until", "syslog-iso", "any-json"])
+    assert r"pattern = '^login of (?<user>\S+) failed from (?<ip>\S+)$'" in shown
     settings = text("fedwarden.conf.5")
     for line in (lab.REPOSITORY / "conf" / "fedwarden.conf").read_text().splitlines():
         assert line.strip() in settings, line

@@ -49,9 +49,13 @@ def test_under_one_prometheus(agents):
         first, second, third = agents.agents
 
         third.stop()
-        assert lab.wait_until(lambda: ("FedwardenGone", None) in prometheus.firing(), FAR, 0.3)
-        gone = prometheus.firing()[("FedwardenGone", None)]
-        assert gone["labels"]["instance"] == f"127.0.0.1:{third.port}" and "take over" in gone["annotations"]["description"]
+
+        def gone():
+            alert = prometheus.firing().get(("FedwardenGone", None))
+            return alert if alert and alert["labels"].get("instance") == f"127.0.0.1:{third.port}" else None
+
+        alert = lab.wait_until(gone, FAR, 0.3)
+        assert alert and "take over" in alert["annotations"]["description"], prometheus.firing()
         lost = {name for name, port in before.items() if port == third.port}
         assert lab.wait_until(lambda: set(watchers()) == set(NAMES) - lost, FAR, 0.3), watchers()
 

@@ -190,6 +190,30 @@ def test_lines_that_nobody_understands(folder):
         assert edge.scalar("fedwAgentFeedLines") == 700, "a reload keeps it"
 
 
+def test_bad_input(folder):
+    """Lines that nobody should write, and a pattern that would look for ever: what is good among them counts."""
+    preset = folder / "own.conf"
+    preset.write_text("product = \"own\";\nheads = ({ name = \"own\"; pattern = '^> '; });\nrules = (\n"
+                      "{ name = \"bomb\"; event = \"dns\"; reason = \"dnsOther\"; pattern = '^(?:a+)+$'; },\n"
+                      "{ name = \"login\"; event = \"authSource\"; reason = \"authBadCredentials\";"
+                      " pattern = '^login of (?<user>.*) failed from (?<ip>\\S+)$'; });\n", encoding="utf-8")
+    good = b"> login of %b failed from 203.0.113.40\n"
+    lines = [b"> " + b"x" * 1000000 + b"\n", b"\xff\xfe> \x80\xc0\n", b"> " + b"a" * 9000 + b"b\n", b"\0\0\0\n", b"\n",
+             good % b"b\xffo\0b", good % (b"a" * 8000)]
+    with Edge(folder, FILE_FEED.replace("postfix", str(preset))) as edge:
+        write(edge.log, ["of before\n"])
+        edge.start()
+        for turn in range(1, 4):
+            with open(edge.log, "ab") as log:
+                log.writelines(lines)
+            edge.wait_count(2 * turn)
+        raised = edge.wait_raised("monFeedUnparsed")
+        assert "rule own/bomb hits its limits" in raised["fedwAlarmDetail"]
+        assert lab.wait_until(lambda: edge.scalar("fedwAgentFeedLines") == 3 * len(lines), FAR)
+        raised = edge.wait_raised("authBadCredentials")
+        assert raised["fedwAlarmAddress"] == ATTACKER and r"b\xffo\x00b" in raised["fedwAlarmDetail"]
+
+
 def test_preset_with_a_mistake(folder):
     mine = folder / "mine.conf"
     mine.write_text("product = \"mine\";\nheads = (\"syslog\");\nrules = (\n"
@@ -218,18 +242,19 @@ def test_journal(folder):
     """A journal of its own, written as systemd writes what other hosts send."""
     journal = folder / "journal"
     journal.mkdir()
-    with Edge(folder, '{{ name = "mail"; preset = "postfix"; journal = true; unit = "postfix@-"; priority = 4; }}') as edge:
+    with Edge(folder, '{{ name = "mail"; preset = "postfix"; journal = true; unit = "postfix@-"; '
+              'identifier = "postfix/smtpd"; priority = 4; }}') as edge:
         with subprocess.Popen([JOURNAL_REMOTE, "-o", journal / "remote.journal", "-"], stdin=subprocess.PIPE,
                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as writer:
             sequence = 0
 
-            def log(message, unit="postfix@-.service", priority=4):
+            def log(message, unit="postfix@-.service", priority=4, identifier="postfix/smtpd"):
                 nonlocal sequence
                 sequence += 1
                 fields = {"__REALTIME_TIMESTAMP": str(time.time_ns() // 1000), "_BOOT_ID": "1" * 32,
                           "__MONOTONIC_TIMESTAMP": str(1000000 + sequence), "_MACHINE_ID": "2" * 32,
                           "_HOSTNAME": "sip-edge1", "_SYSTEMD_UNIT": unit, "PRIORITY": str(priority),
-                          "SYSLOG_IDENTIFIER": "postfix/smtpd", "_PID": "1400"}
+                          "SYSLOG_IDENTIFIER": identifier, "_PID": "1400"}
                 text = b"".join(f"{name}={value}\n".encode() for name, value in fields.items())
                 octets = message.encode()
                 text += b"MESSAGE\n" + len(octets).to_bytes(8, "little") + octets + b"\n\n"
@@ -247,6 +272,7 @@ def test_journal(folder):
                 log(failed(number))
             log(failed(8), unit="other.service")
             log(failed(9), priority=6)
+            log(failed(11), identifier="postfix/submission/smtpd")
             log("connect from unknown[203.0.113.41]\n" + guess(10, "203.0.113.41"))  # a forged line
             raised = edge.wait_raised("authBadCredentials")
             assert raised["fedwAlarmAddress"] == ATTACKER

@@ -258,9 +258,16 @@ static double round_of_walks(struct fixture *f, uint32_t partners, enum reason r
     return seconds_used() - start;
 }
 
-Test(ledger_model, twenty_thousand_partners)
+/* AddressSanitizer moves memory octet by octet: there it is a quarter of the partners. */
+#ifdef __SANITIZE_ADDRESS__
+#define MANY 5000
+#else
+#define MANY 20000
+#endif
+
+Test(ledger_model, a_round_of_many_partners)
 {
-    const uint32_t partners = 20000;
+    const uint32_t partners = MANY;
     struct fixture *f = fixture_new(partners);
     double first = round_of_walks(f, partners, REASON_NONE);
     cr_assert_eq(f->ledger->probes.count, 3 * partners);
@@ -282,10 +289,10 @@ Test(ledger_model, twenty_thousand_partners)
     cr_assert_eq(f->count, 2 * partners);
     cr_assert_eq(f->ledger->events[EVENT_CONNECTION].count, 3 * partners);
     /* Generous even for a slow machine under sanitizers: a round that took O(n) a walk would take minutes. */
-    cr_assert_lt(first, 60);
-    cr_assert_lt(healthy, 10);
-    cr_assert_lt(tick, 1);
-    cr_assert_lt(clearing, 30);
+    cr_assert_lt(first, 60.0 * MANY / 20000);
+    cr_assert_lt(healthy, 10.0 * MANY / 20000);
+    cr_assert_lt(tick, 1.0 * MANY / 20000);
+    cr_assert_lt(clearing, 30.0 * MANY / 20000);
     cr_log_info("first round %.2f s, next %.2f s, tick with all alarms %.3f s, clearing %.2f s", first, healthy, tick,
                 clearing);
     fixture_free(f);

@@ -59,3 +59,25 @@ def test_the_file_is_what_the_mib_gives(folder):
     lab.run(CONF / "make-snmptt", lab.REPOSITORY / "mibs" / "FEDWARDEN-MIB.txt", folder / "made", timeout=60,
             env=lab.environment(MIBDIRS=":".join(map(str, lab.MIB_FOLDERS))))
     assert (folder / "made").read_text() == (CONF / "fedwarden-snmptt.conf").read_text(), "run conf/snmptt/make-snmptt again"
+
+
+class Shipped(traps.Handler):
+    """snmptrapd with the file that is shipped."""
+
+    def prepare(self):
+        super().prepare()
+        shutil.copy(lab.REPOSITORY / "conf" / "snmptrapd" / "snmptrapd.conf", self.folder)
+
+
+def test_snmptrapd_as_shipped(scene):
+    port = lab.free_port()
+    traps.send_to(scene, port)
+    with lab.Lab(scene.folder) as more:
+        trapd = more.add(Shipped(scene.folder, "shipped", port, [])).start()
+        received = trapd.folder / "received"
+        scene.break_port()
+        assert lab.wait_until(lambda: "fedwConnectionRaised" in received.read_text(), FAR), trapd.tail()
+        line = next(text for text in received.read_text().splitlines() if "fedwConnectionRaised" in text)
+        for words in ("fedwAlarmReason.", "= tcpRefused", "fedwAlarmPartnerName.", "woodgrove", "fedwAlarmState.", "= raised",
+                      "nothing listens on the port", "UDP: [127.0.0.1]"):
+            assert words in line, line

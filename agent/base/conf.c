@@ -111,7 +111,8 @@ static const struct conf_row budget_rows[] = {
     NUMBER(conf_budget, dns_try, 1, 600000, 1500),  NUMBER(conf_budget, dns, 1, 600000, 5000),
     NUMBER(conf_budget, connect, 1, 600000, 4000),  NUMBER(conf_budget, proxy, 1, 600000, 6000),
     NUMBER(conf_budget, starttls, 1, 600000, 8000), NUMBER(conf_budget, tls, 1, 600000, 6000),
-    NUMBER(conf_budget, after, 1, 600000, 300),     NUMBER(conf_budget, walk, 1, 600000, 15000),
+    NUMBER(conf_budget, after, 1, 600000, 300),     NUMBER(conf_budget, app, 1, 600000, 4000),
+    NUMBER(conf_budget, walk, 1, 600000, 15000),
     NUMBER(conf_budget, fetch, 1, 600000, 15000),
 };
 

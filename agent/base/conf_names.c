@@ -16,17 +16,18 @@
 
 static const char *const protocol_names[] = {
     [PROTOCOL_SIP] = "sip",     [PROTOCOL_XMPP] = "xmpp", [PROTOCOL_SMTP] = "smtp",
-    [PROTOCOL_HTTPS] = "https", [PROTOCOL_TLS] = "tls",
+    [PROTOCOL_HTTPS] = "https", [PROTOCOL_TLS] = "tls",   [PROTOCOL_IMAP] = "imap",
+    [PROTOCOL_POP3] = "pop3",   [PROTOCOL_LDAP] = "ldap", [PROTOCOL_XMPP_CLIENT] = "xmpp-client",
 };
 
 const char *protocol_name(enum protocol protocol)
 {
-    return protocol >= PROTOCOL_SIP && protocol <= PROTOCOL_TLS ? protocol_names[protocol] : "unknown";
+    return protocol >= PROTOCOL_SIP && protocol <= PROTOCOL_LAST ? protocol_names[protocol] : "unknown";
 }
 
 enum protocol protocol_find(const char *name)
 {
-    for (int i = PROTOCOL_SIP; i <= PROTOCOL_TLS; i++)
+    for (int i = PROTOCOL_SIP; i <= PROTOCOL_LAST; i++)
         if (strcasecmp(name, protocol_names[i]) == 0)
             return (enum protocol)i;
     return 0;

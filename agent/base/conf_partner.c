@@ -3,7 +3,7 @@
  *
  *   a fixed host or address    host, address and port as configured; no service look-up
  *   a record set               service: SRV, for SMTP the MX of a domain; ports come from SRV, for MX it is 25
- *   the domain itself          HTTPS only
+ *   the domain itself          HTTPS, IMAP, POP3, LDAP
  */
 #include "base/conf_parts.h"
 
@@ -14,7 +14,9 @@
 
 static const struct conf_word protocol_words[] = {
     {"sip", PROTOCOL_SIP},     {"xmpp", PROTOCOL_XMPP}, {"smtp", PROTOCOL_SMTP},
-    {"https", PROTOCOL_HTTPS}, {"tls", PROTOCOL_TLS},   {NULL, 0},
+    {"https", PROTOCOL_HTTPS}, {"tls", PROTOCOL_TLS},   {"imap", PROTOCOL_IMAP},
+    {"pop3", PROTOCOL_POP3},   {"ldap", PROTOCOL_LDAP}, {"xmpp-client", PROTOCOL_XMPP_CLIENT},
+    {NULL, 0},
 };
 
 static const struct conf_word family_words[] = {
@@ -49,11 +51,12 @@ const struct conf_row conf_partner_rows[] = {
     {"allowed_targets", conf_read_allowed, MEMBER(allowed), 0, CONF_EXPECTED_MAX, 0, NULL, NULL, false},
     {"contact", conf_read_text, MEMBER(contact), 0, 255, 0, "", NULL, false},
     {"families", conf_read_word, MEMBER(families), 1, 64, FAMILIES_AUTO, NULL, family_words, false},
+    {"app", conf_read_switch, MEMBER(app), 0, 1, 0, NULL, NULL, false},
     {"dane", conf_read_switch, MEMBER(dane), 0, 1, 1, NULL, NULL, false},
     {"expiry_days", conf_read_expiry, MEMBER(expiry_days), 0, 3650, 0, NULL, NULL, false},
 };
 const size_t conf_partner_row_count = sizeof conf_partner_rows / sizeof conf_partner_rows[0];
-const size_t conf_partner_shared = 10;
+const size_t conf_partner_shared = 11;
 
 #define EXPIRY_STEPS 3
 
@@ -120,6 +123,14 @@ static uint16_t default_port(enum protocol protocol)
         return 25;
     case PROTOCOL_HTTPS:
         return 443;
+    case PROTOCOL_IMAP:
+        return 143;
+    case PROTOCOL_POP3:
+        return 110;
+    case PROTOCOL_LDAP:
+        return 389;
+    case PROTOCOL_XMPP_CLIENT:
+        return 5222;
     case PROTOCOL_TLS:
         break;
     }
@@ -141,7 +152,10 @@ static bool service_is_relative(const char *service)
 static void complete_service(struct conf_reader *reader, struct conf_partner *partner, const config_setting_t *group)
 {
     static const char *const services[] = {
-        [PROTOCOL_SIP] = "_sipfederationtls._tcp", [PROTOCOL_XMPP] = "_xmpp-server._tcp", [PROTOCOL_TLS] = NULL};
+        [PROTOCOL_SIP] = "_sipfederationtls._tcp",
+        [PROTOCOL_XMPP] = "_xmpp-server._tcp",
+        [PROTOCOL_XMPP_CLIENT] = "_xmpp-client._tcp",
+    };
     char full[2 * OBSERVATION_NAME + NAMES_MAX], name[OBSERVATION_NAME];
     const char *service = *partner->service ? partner->service : services[partner->protocol];
     if (!service && partner->protocol == PROTOCOL_SMTP)

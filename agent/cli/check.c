@@ -49,7 +49,8 @@ struct check {
 static void usage(FILE *out)
 {
     fputs("usage: fedwarden check [-c FILE] [--json | --nagios] [-v] [PARTNER...]\n"
-          "       fedwarden check --protocol sip|xmpp|smtp|https|tls [--json | --nagios] [-v] DOMAIN...\n\n"
+          "       fedwarden check --protocol sip|xmpp|xmpp-client|smtp|imap|pop3|ldap|https|tls\n"
+          "                       [--json | --nagios] [-v] DOMAIN...\n\n"
           "Probes partners of the configuration (all that are enabled, when none is named), or any domain, now.\n\n"
           "  -c, --config FILE    instead of " CLI_CONF_PATH "\n"
           "  -p, --protocol NAME  check domains without a configuration\n"
@@ -330,11 +331,12 @@ enum { OPTION_JSON = 256, OPTION_NAGIOS };
 
 static int set_protocol(struct check *check, const char *name)
 {
-    char message[128];
+    char message[160];
     check->protocol = protocol_find(name);
     if (check->protocol)
         return 0;
-    text_format(message, sizeof message, "no protocol \"%s\" (have: sip, xmpp, smtp, https, tls)", name);
+    text_format(message, sizeof message,
+                "no protocol \"%s\" (have: sip, xmpp, xmpp-client, smtp, imap, pop3, ldap, https, tls)", name);
     return refuse(check, message);
 }
 

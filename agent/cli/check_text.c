@@ -44,7 +44,11 @@ static const char *protocol_title(enum protocol protocol)
                                          [PROTOCOL_XMPP] = "XMPP between servers",
                                          [PROTOCOL_SMTP] = "SMTP with STARTTLS",
                                          [PROTOCOL_HTTPS] = "HTTPS",
-                                         [PROTOCOL_TLS] = "TLS"};
+                                         [PROTOCOL_TLS] = "TLS",
+                                         [PROTOCOL_IMAP] = "IMAP with STARTTLS",
+                                         [PROTOCOL_POP3] = "POP3 with STARTTLS",
+                                         [PROTOCOL_LDAP] = "LDAP with STARTTLS",
+                                         [PROTOCOL_XMPP_CLIENT] = "XMPP of clients"};
     return titles[protocol];
 }
 

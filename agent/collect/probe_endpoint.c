@@ -5,7 +5,8 @@
  *
  * "After" is for TLS 1.3, where the handshake is over for us before the peer has looked at our certificate: when it
  * asked for one and has said nothing since, something harmless of the protocol is sent and the answer awaited. HTTPS
- * servers refuse a certificate with an HTTP status instead of an alert, so they are always asked for one page.
+ * servers refuse a certificate with an HTTP status instead of an alert, so they are always asked for one page. With the
+ * partner's `app` there is always a question (collect/proto.h), and its answer is judged.
  */
 #include <errno.h>
 #include <time.h>
@@ -33,15 +34,47 @@ static void step_tls(struct endpoint *endpoint);
 
 static bool is_direct_xmpp(const struct conf_partner *partner)
 {
-    return partner->protocol == PROTOCOL_XMPP && strncasecmp(partner->service, "_xmpps-", 7) == 0;
+    bool xmpp = partner->protocol == PROTOCOL_XMPP || partner->protocol == PROTOCOL_XMPP_CLIENT;
+    return xmpp && strncasecmp(partner->service, "_xmpps-", 7) == 0;
 }
 
-/* The protocol that is spoken before TLS; 0 for none. */
-static enum proto_kind starttls_kind(const struct conf_partner *partner)
+/* What is spoken, before TLS or inside; 0 for nothing. */
+static enum proto_kind proto_of(const struct conf_partner *partner)
 {
-    if (partner->protocol == PROTOCOL_SMTP)
-        return PROTO_SMTP;
-    return partner->protocol == PROTOCOL_XMPP && !is_direct_xmpp(partner) ? PROTO_XMPP : 0;
+    static const enum proto_kind kinds[PROTOCOL_LAST + 1] = {
+        [PROTOCOL_SIP] = PROTO_SIP,     [PROTOCOL_XMPP] = PROTO_XMPP, [PROTOCOL_XMPP_CLIENT] = PROTO_XMPP_CLIENT,
+        [PROTOCOL_SMTP] = PROTO_SMTP,   [PROTOCOL_IMAP] = PROTO_IMAP, [PROTOCOL_POP3] = PROTO_POP3,
+        [PROTOCOL_HTTPS] = PROTO_HTTP, [PROTOCOL_LDAP] = PROTO_LDAP,
+    };
+    return kinds[partner->protocol];
+}
+
+enum proto_kind endpoint_starttls(const struct conf_partner *partner)
+{
+    enum proto_kind kind = proto_of(partner);
+    return kind == PROTO_SIP || kind == PROTO_HTTP || is_direct_xmpp(partner) ? 0 : kind;
+}
+
+static void names_of(const struct endpoint *endpoint, struct proto_names *names)
+{
+    const struct prober *prober = endpoint->probe->prober;
+    const struct conf_partner *partner = endpoint->probe->partner;
+    bool by_host = partner->protocol == PROTOCOL_HTTPS && *partner->host;
+    names->host = prober->hostname;
+    names->from = prober->conf->edge.domain_count > 0 ? prober->conf->edge.domains[0] : "";
+    names->to = by_host ? partner->host : partner->domain;
+    names->token = ((uint64_t)clock_run() ^ (uintptr_t)endpoint) * UINT64_C(0x9E3779B97F4A7C15);
+}
+
+static void start_proto(struct endpoint *endpoint, bool inside)
+{
+    struct proto_names names;
+    names_of(endpoint, &names);
+    if (!endpoint->proto)
+        endpoint->proto = malloc(sizeof *endpoint->proto);
+    if (!endpoint->proto)
+        abort();
+    proto_start(endpoint->proto, proto_of(endpoint->probe->partner), inside, &names);
 }
 
 static void release(struct endpoint *endpoint)
@@ -109,32 +142,43 @@ static const struct conf_budget *budget(const struct endpoint *endpoint)
 /* What is sent to make the peer speak; its length. */
 static size_t nudge_text(const struct endpoint *endpoint, char *out, size_t size)
 {
-    const struct conf_partner *partner = endpoint->probe->partner;
-    switch (partner->protocol) {
-    case PROTOCOL_SIP:
+    struct proto_names names;
+    enum proto_kind kind = proto_of(endpoint->probe->partner);
+    names_of(endpoint, &names);
+    switch (kind) {
+    case PROTO_SIP:
         return text_copy(out, size, "\r\n\r\n"); /* RFC 5626 section 3.5.1: answered by CRLF */
-    case PROTOCOL_XMPP:
-        return proto_stream_header(partner->domain, out, size);
-    case PROTOCOL_SMTP:
-        return text_format(out, size, "EHLO %s\r\n", endpoint->probe->prober->hostname);
-    case PROTOCOL_HTTPS:
+    case PROTO_XMPP:
+    case PROTO_XMPP_CLIENT:
+        return proto_stream_header(kind, &names, out, size);
+    case PROTO_SMTP:
+        return text_format(out, size, "EHLO %s\r\n", names.host);
+    case PROTO_IMAP:
+        return text_copy(out, size, "a CAPABILITY\r\n");
+    case PROTO_POP3:
+        return text_copy(out, size, "CAPA\r\n");
+    case PROTO_HTTP:
         return text_format(out, size,
                            "GET / HTTP/1.1\r\nHost: %s\r\nUser-Agent: fedwarden\r\nConnection: close\r\n\r\n",
-                           *partner->host ? partner->host : partner->domain);
+                           names.to);
     default:
         return 0;
     }
 }
 
+static bool is_well(const struct tls_result *result)
+{
+    return result->reason == REASON_NONE || result->reason == REASON_TLS_EXPIRING_SOON;
+}
+
 static bool needs_nudge(const struct endpoint *endpoint, const struct tls_result *result)
 {
-    bool good = result->reason == REASON_NONE || result->reason == REASON_TLS_EXPIRING_SOON;
-    if (!good || !result->facts.certificate_asked || endpoint->nudge != NUDGE_NONE)
+    if (!is_well(result) || !result->facts.certificate_asked || endpoint->nudge != NUDGE_NONE)
         return false;
     if (endpoint->probe->partner->protocol == PROTOCOL_HTTPS)
         return true;
-    return endpoint->probe->partner->protocol != PROTOCOL_TLS && !result->facts.answered &&
-           strcmp(result->version, "1.3") == 0;
+    enum proto_kind kind = proto_of(endpoint->probe->partner);
+    return kind && kind != PROTO_LDAP && !result->facts.answered && strcmp(result->version, "1.3") == 0;
 }
 
 /* Leaves as the protocol wants it, as far as it can be sent at once. */
@@ -142,12 +186,11 @@ static void say_goodbye(struct endpoint *endpoint)
 {
     char text[PROTO_OUTPUT];
     enum tls_want want;
-    const struct conf_partner *partner = endpoint->probe->partner;
-    size_t length = 0;
-    if (partner->protocol == PROTOCOL_SMTP)
-        length = proto_farewell(PROTO_SMTP, "", false, text, sizeof text);
-    else if (partner->protocol == PROTOCOL_XMPP)
-        length = proto_farewell(PROTO_XMPP, partner->domain, endpoint->nudge != NUDGE_NONE, text, sizeof text);
+    struct proto_names names;
+    enum proto_kind kind = proto_of(endpoint->probe->partner);
+    bool opened = endpoint->nudge != NUDGE_NONE || endpoint->stage == STAGE_APPLICATION;
+    names_of(endpoint, &names);
+    size_t length = kind ? proto_farewell(kind, &names, opened, text, sizeof text) : 0;
     if (length > 0)
         tls_write(endpoint->tls, text, length, &want);
     if (tls_phase(endpoint->tls) == TLS_OPEN)
@@ -172,11 +215,15 @@ static void judge_http(struct endpoint *endpoint)
     if (strncmp(reply, "HTTP/1.", 7) == 0 && endpoint->reply_length > 12)
         status = atoi(reply + 9);
     bool refused = status == 495 || status == 496 || (status == 400 && strcasestr(reply, "certificate"));
+    text_printable(line, sizeof line, reply, strcspn(reply, "\r\n"));
     if (!refused) {
-        finish_tls(endpoint, REASON_NONE, "");
+        enum reason reason = !endpoint->probe->partner->app ? REASON_NONE
+                             : status                       ? proto_status_reason(PROTO_HTTP, status)
+                                                            : REASON_APP_PROTOCOL_ERROR;
+        text_format(detail, sizeof detail, "GET is answered: %s", line);
+        finish_tls(endpoint, reason, detail);
         return;
     }
-    text_printable(line, sizeof line, reply, strcspn(reply, "\r\n"));
     text_format(detail, sizeof detail, "the server answers \"%s\" %s", line,
                 result->facts.certificate_sent ? "to our certificate" : "because we sent no certificate");
     tls_describe_own(result, detail, sizeof detail);
@@ -245,11 +292,64 @@ static void start_nudge(struct endpoint *endpoint)
     send_nudge(endpoint);
 }
 
+/* ---- the question inside TLS ---- */
+
+/* HTTPS servers that asked for our certificate get GET instead, whose answer says whether they took it. */
+static bool needs_app(const struct endpoint *endpoint, const struct tls_result *result)
+{
+    enum proto_kind kind = proto_of(endpoint->probe->partner);
+    bool asked = kind && kind != PROTO_LDAP && endpoint->probe->partner->app;
+    return asked && !endpoint->app && is_well(result) && !(kind == PROTO_HTTP && result->facts.certificate_asked);
+}
+
+static void finish_app(struct endpoint *endpoint)
+{
+    const struct proto *proto = endpoint->proto;
+    bool told_by_tls = !is_well(tls_result(endpoint->tls)); /* such as a refusal of our certificate, by an alert */
+    if (told_by_tls)
+        finish_tls(endpoint, REASON_NONE, "");
+    else
+        finish_tls(endpoint, proto->state == PROTO_FAILED ? proto->reason : REASON_NONE, proto->detail);
+}
+
+static void step_app(struct endpoint *endpoint)
+{
+    struct proto *proto = endpoint->proto;
+    while (proto->state == PROTO_TALKING) {
+        char data[2048];
+        size_t length;
+        enum tls_want want;
+        const char *output = proto_output(proto, &length);
+        long count = length > 0 ? tls_write(endpoint->tls, output, length, &want)
+                                : tls_read(endpoint->tls, data, sizeof data, &want);
+        if (count == 0)
+            return;
+        if (count < 0)
+            proto_closed(proto, false);
+        else if (length > 0)
+            proto_sent(proto, (size_t)count);
+        else
+            proto_feed(proto, data, (size_t)count);
+    }
+    finish_app(endpoint);
+}
+
+static void start_app(struct endpoint *endpoint)
+{
+    endpoint->app = true;
+    start_proto(endpoint, true);
+    enter(endpoint, STAGE_APPLICATION, budget(endpoint)->app);
+    step_app(endpoint);
+}
+
 /* ---- TLS ---- */
 
 static void tls_over(struct endpoint *endpoint)
 {
-    if (tls_phase(endpoint->tls) == TLS_OPEN && needs_nudge(endpoint, tls_result(endpoint->tls)))
+    bool open = tls_phase(endpoint->tls) == TLS_OPEN;
+    if (open && needs_app(endpoint, tls_result(endpoint->tls)))
+        start_app(endpoint);
+    else if (open && needs_nudge(endpoint, tls_result(endpoint->tls)))
         start_nudge(endpoint);
     else
         finish_tls(endpoint, REASON_NONE, "");
@@ -291,12 +391,14 @@ static void set_target(struct endpoint *endpoint)
         target->identity = TLS_IDENTITY_SIP;
     else if (partner->protocol == PROTOCOL_XMPP)
         target->identity = TLS_IDENTITY_XMPP;
+    else if (partner->protocol == PROTOCOL_XMPP_CLIENT)
+        target->identity = TLS_IDENTITY_XMPP_CLIENT;
     else if (partner->protocol == PROTOCOL_SMTP)
         name = endpoint->result.target;
     else
         name = first_of(partner->host, partner->domain);
     if (is_direct_xmpp(partner))
-        target->alpn = "xmpp-server";
+        target->alpn = partner->protocol == PROTOCOL_XMPP ? "xmpp-server" : "xmpp-client";
     target->verify_name = first_of(partner->verify_name, name);
     target->sni = sni_of(first_of(partner->sni, name));
     const struct host_tlsa *tlsa = lookup_tlsa(endpoint->host, endpoint->port);
@@ -371,7 +473,7 @@ static bool watch(struct endpoint *endpoint)
 /* The stage behind the connection. */
 static void enter_first(struct endpoint *endpoint)
 {
-    if (starttls_kind(endpoint->probe->partner))
+    if (endpoint_starttls(endpoint->probe->partner))
         enter(endpoint, STAGE_STARTTLS, budget(endpoint)->starttls);
     else
         enter(endpoint, STAGE_TLS, budget(endpoint)->tls);
@@ -379,19 +481,14 @@ static void enter_first(struct endpoint *endpoint)
 
 static void connected(struct endpoint *endpoint)
 {
-    enum proto_kind kind = starttls_kind(endpoint->probe->partner);
     if (!watch(endpoint))
         return;
-    if (!kind) {
+    if (!endpoint_starttls(endpoint->probe->partner)) {
         start_tls(endpoint);
         return;
     }
     enter_first(endpoint);
-    endpoint->proto = malloc(sizeof *endpoint->proto);
-    if (!endpoint->proto)
-        abort();
-    proto_start(endpoint->proto, kind,
-                kind == PROTO_SMTP ? endpoint->probe->prober->hostname : endpoint->probe->partner->domain);
+    start_proto(endpoint, false);
     step_proto(endpoint);
 }
 
@@ -586,7 +683,9 @@ static int socket_ready(sd_event_source *source, int descriptor, uint32_t events
             step_tls(endpoint);
         break;
     case STAGE_APPLICATION:
-        if (endpoint->nudge == NUDGE_WRITE)
+        if (endpoint->app)
+            step_app(endpoint);
+        else if (endpoint->nudge == NUDGE_WRITE)
             send_nudge(endpoint);
         else
             read_answer(endpoint);
@@ -617,10 +716,15 @@ static void stage_timeout(struct endpoint *endpoint)
         tls_over(endpoint);
         break;
     default: /* no answer to a nudge proves nothing */
-        if (endpoint->reply_length > 0)
+        if (endpoint->app) {
+            proto_timeout(endpoint->proto);
+            finish_app(endpoint);
+        } else if (endpoint->reply_length > 0) {
             judge_http(endpoint);
-        else
-            finish_tls(endpoint, REASON_NONE, "");
+        } else {
+            bool asked = endpoint->reply && endpoint->probe->partner->app;
+            finish_tls(endpoint, asked ? REASON_APP_TIMEOUT : REASON_NONE, "the answer to GET did not come in time");
+        }
         break;
     }
 }

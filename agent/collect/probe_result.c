@@ -48,9 +48,8 @@ static bool stage_applies(const struct endpoint *endpoint, enum stage stage)
     if (stage == STAGE_PROXY)
         return *partner->proxy != '\0';
     if (stage == STAGE_STARTTLS)
-        return partner->protocol == PROTOCOL_SMTP ||
-               (partner->protocol == PROTOCOL_XMPP && strncasecmp(partner->service, "_xmpps-", 7) != 0);
-    return stage != STAGE_APPLICATION;
+        return endpoint_starttls(partner) != 0;
+    return true;
 }
 
 static void describe_proxy(struct endpoint *endpoint, struct walk_step *step)
@@ -172,6 +171,12 @@ static void describe_client(struct walk_step *step, const struct tls_result *res
     tls_describe_own(result, step->detail, sizeof step->detail);
 }
 
+/* What the service said inside TLS, as against a refusal of our certificate. */
+static bool is_of_service(enum reason reason)
+{
+    return reason != REASON_NONE && reason < REASON_TLS_UNTRUSTED_ROOT;
+}
+
 /*
  * Certificate, name and our certificate. What the verification looked at is known even where the handshake failed;
  * without a chain nothing of it was reached.
@@ -193,10 +198,10 @@ static void tls_details(struct endpoint *endpoint, const struct tls_result *resu
         fail_step(step, result->name_reason, result->detail);
     else
         text_copy(step->detail, sizeof step->detail, endpoint->target.verify_name);
-    enum reason client = refused != REASON_NONE ? refused : result->client_reason;
+    enum reason client = is_of_service(refused) || refused == REASON_NONE ? result->client_reason : refused;
     step = add_step(endpoint, STAGE_CLIENT, through || client != REASON_NONE ? STEP_OK : STEP_SKIPPED);
     if (client != REASON_NONE)
-        fail_step(step, client, refused != REASON_NONE ? detail : result->detail);
+        fail_step(step, client, client == refused ? detail : result->detail);
     else if (through)
         describe_client(step, result);
 }
@@ -272,6 +277,8 @@ void endpoint_judge_tls(struct endpoint *endpoint, enum reason override, const c
     tls_details(endpoint, result, through, override, detail);
     if (override != REASON_NONE)
         fail_step(add_step(endpoint, STAGE_APPLICATION, STEP_FAILED), override, detail);
+    else if (endpoint->app && through)
+        text_copy(add_step(endpoint, STAGE_APPLICATION, STEP_OK)->detail, OBSERVATION_DETAIL, detail);
 
     const struct observation_certificate *made = intercepted(endpoint, result);
     struct observation_probe *told = made ? judge_intercepted(endpoint, made) : tell(endpoint, reason, why);

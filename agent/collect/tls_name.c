@@ -127,10 +127,13 @@ static bool matches_sip_identity(const GENERAL_NAMES *names, int count, struct s
     return !has_domain && any_dns(names, count, wanted, false);
 }
 
+#define XMPP_SERVER "_xmpp-server."
+#define XMPP_CLIENT "_xmpp-client."
+
 /* otherName: SRVName (RFC 4985) is an IA5String "_service.domain", XmppAddr (RFC 6120) a UTF8String. */
-static bool xmpp_domain(const GENERAL_NAME *name, struct span *domain)
+static bool xmpp_domain(const GENERAL_NAME *name, const char *service, struct span *domain)
 {
-    static const char service[] = "_xmpp-server.";
+    size_t length = strlen(service);
     if (name->type != GEN_OTHERNAME)
         return false;
     const ASN1_TYPE *value = name->d.otherName->value;
@@ -142,23 +145,23 @@ static bool xmpp_domain(const GENERAL_NAME *name, struct span *domain)
     if (kind != NID_SRVName || value->type != V_ASN1_IA5STRING)
         return false;
     *domain = string_span(value->value.ia5string);
-    if (domain->length < sizeof service || strncasecmp(domain->text, service, sizeof service - 1) != 0)
+    if (domain->length <= length || strncasecmp(domain->text, service, length) != 0)
         return false;
-    domain->text += sizeof service - 1;
-    domain->length -= sizeof service - 1;
+    domain->text += length;
+    domain->length -= length;
     return true;
 }
 
-static bool matches_other_name(const GENERAL_NAME *name, struct span wanted)
+static bool matches_other_name(const GENERAL_NAME *name, const char *service, struct span wanted)
 {
     struct span domain;
-    return xmpp_domain(name, &domain) && matches_host(domain, wanted, false);
+    return xmpp_domain(name, service, &domain) && matches_host(domain, wanted, false);
 }
 
-static bool matches_xmpp_identity(const GENERAL_NAMES *names, int count, struct span wanted)
+static bool matches_xmpp_identity(const GENERAL_NAMES *names, int count, const char *service, struct span wanted)
 {
     for (int i = 0; i < count; i++) {
-        if (matches_other_name(sk_GENERAL_NAME_value(names, i), wanted))
+        if (matches_other_name(sk_GENERAL_NAME_value(names, i), service, wanted))
             return true;
     }
     return any_dns(names, count, wanted, true);
@@ -187,7 +190,10 @@ bool tls_name_matches(X509 *certificate, enum tls_identity identity, const char 
         matches = matches_sip_identity(names, count, wanted);
         break;
     case TLS_IDENTITY_XMPP:
-        matches = matches_xmpp_identity(names, count, wanted);
+        matches = matches_xmpp_identity(names, count, XMPP_SERVER, wanted);
+        break;
+    case TLS_IDENTITY_XMPP_CLIENT:
+        matches = matches_xmpp_identity(names, count, XMPP_CLIENT, wanted);
         break;
     case TLS_IDENTITY_ANY:
         break;
@@ -201,7 +207,7 @@ static bool any_domain(const GENERAL_NAME *name, struct span *domain)
 {
     if (is_dns(name))
         *domain = string_span(name->d.dNSName);
-    else if (!sip_domain(name, domain) && !xmpp_domain(name, domain))
+    else if (!sip_domain(name, domain) && !xmpp_domain(name, XMPP_SERVER, domain))
         return false;
     if (domain->length > 2 && domain->text[0] == '*' && domain->text[1] == '.') {
         domain->text += 2;

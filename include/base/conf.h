@@ -21,8 +21,13 @@ enum protocol {
     PROTOCOL_SMTP,    /* RFC 5321 with STARTTLS; MX */
     PROTOCOL_HTTPS,   /* TLS to port 443 of the domain, no SRV unless `service` is set */
     PROTOCOL_TLS,     /* bare TLS; host and port, or `service` */
+    PROTOCOL_IMAP,    /* RFC 9051 with STARTTLS; port 143 of the domain, no SRV unless `service` is set, as those below */
+    PROTOCOL_POP3,    /* RFC 2595; 110 */
+    PROTOCOL_LDAP,    /* RFC 4511 with StartTLS; 389 */
+    PROTOCOL_XMPP_CLIENT, /* RFC 6120 of clients with STARTTLS; SRV _xmpp-client._tcp */
 };
-/* protocol_name(protocol): "sip", "xmpp", "smtp", "https", "tls". protocol_find(name): 0 when there is none. */
+#define PROTOCOL_LAST PROTOCOL_XMPP_CLIENT
+/* protocol_name(protocol): "sip", "xmpp", "xmpp-client", ... protocol_find(name): 0 when there is none. */
 const char *protocol_name(enum protocol protocol);
 enum protocol protocol_find(const char *name);
 
@@ -107,6 +112,7 @@ struct conf_partner {
     bool enabled;   /* configured so, and in the share of this agent */
     bool elsewhere; /* it would be enabled, but another agent's share holds it */
     enum conf_families families;
+    bool app;  /* inside TLS the service is asked a question, and its answer judged: SIP, XMPP, SMTP, HTTPS, IMAP, POP3 */
     bool dane; /* SMTP, XMPP: where DNSSEC proves the answers, TLSA records are looked for and decide */
     uint32_t expiry_days;  /* a certificate that ends within this many days is tlsExpiringSoon, a warning; 0 off */
     uint32_t expiry_minor; /* from so many days on its alarm is minor, then major; 0: it does not become that */
@@ -142,6 +148,7 @@ struct conf_budget { /* milliseconds */
     uint32_t starttls;
     uint32_t tls;
     uint32_t after;     /* waiting after the handshake for a refusal of our certificate */
+    uint32_t app;       /* the question inside TLS and its answer */
     uint32_t walk;      /* the whole walk */
     uint32_t fetch;     /* one revocation list from its URL; the first walks wait for it */
 };

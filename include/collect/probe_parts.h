@@ -115,6 +115,7 @@ struct endpoint {
     enum tls_want want;
     bool reading_after;    /* the timer is that of the time after the handshake */
     enum nudge nudge;
+    bool app;              /* the question inside TLS is under way or answered */
     char *reply;           /* HTTPS: the first octets of the answer */
     size_t nudge_done, reply_length;
 
@@ -180,6 +181,8 @@ void view_free(struct probe *probe);
 
 /* ---- probe_endpoint.c ---- */
 
+/* endpoint_starttls(partner): the protocol that is spoken before TLS; 0 for none. */
+enum proto_kind endpoint_starttls(const struct conf_partner *partner);
 /* endpoint_new(host, address, port): begun as a piece. Aborts without memory. */
 struct endpoint *endpoint_new(struct host *host, const struct address *address, uint16_t port);
 /* endpoint_start(endpoint): goes as far as it can at once. endpoint_go(endpoint): its turn has come. */

@@ -58,6 +58,7 @@ enum tls_identity {
     TLS_IDENTITY_HOST = 1, /* RFC 9525: dNSName, one wildcard label; or iPAddress for an address literal */
     TLS_IDENTITY_SIP,      /* RFC 5922 7.1: URI sip:domain; dNSName only where there is no such URI; no wildcards */
     TLS_IDENTITY_XMPP,     /* RFC 6120 13.7.1: SRVName _xmpp-server, XmppAddr, dNSName against the domain */
+    TLS_IDENTITY_XMPP_CLIENT, /* the same with SRVName _xmpp-client */
     TLS_IDENTITY_ANY,      /* none is demanded: whose it is follows from the certificate */
 };
 

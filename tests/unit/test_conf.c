@@ -116,7 +116,7 @@ static const struct {
      "f.conf:1: collectors.budgets.conect: there is no such setting. Did you mean \"connect\"?"},
     {"defaults: { enable = true; };",
      "f.conf:1: defaults.enable: there is no such setting (have: protocol, interval, trust, resolvers, proxy, "
-     "allowed_targets, contact, families, dane, expiry_days)"},
+     "allowed_targets, contact, families, app, dane, expiry_days)"},
     {PARTNER("\n prxy = \"\";"), "f.conf:2: partners[0].prxy: there is no such setting. Did you mean \"proxy\"?"},
     {"thresholds: { tlsOutgoin: { }; };",
      "f.conf:1: thresholds.tlsOutgoin: no event \"tlsOutgoin\" (have: tlsOutgoing, authSource, domainPartner, "
@@ -284,7 +284,7 @@ static const struct {
      "probably meant; or \"198.51.100.5\" for this one address"},
     {"defaults: { networks = (\"192.0.2.1\"); };",
      "f.conf:1: defaults.networks: there is no such setting (have: protocol, interval, trust, resolvers, proxy, "
-     "allowed_targets, contact, families, dane, expiry_days)"},
+     "allowed_targets, contact, families, app, dane, expiry_days)"},
     {"edge: { domains = (\"a b\"); };", "f.conf:1: edge.domains[0]: \"a b\" is no legal host or domain name"},
     {"edge: { ports = (5061, 0, 65536); };", "f.conf:1: edge.ports[1]: 0 is out of range: 1 to 65535 is possible\n"
                                              "f.conf:1: edge.ports[2]: 65536 is out of range: 1 to 65535 is possible"},
@@ -399,7 +399,7 @@ Test(conf, an_empty_file_is_all_defaults)
     cr_assert_eq(conf->agent.notifications_kept, 10000);
     cr_assert_not(conf->agent.resend_alarms);
     static const struct conf_collectors collectors = {
-        1, 512, 100, 8, 200, 16384, 2, 60, 3, {1500, 5000, 4000, 6000, 8000, 6000, 300, 15000, 15000}};
+        1, 512, 100, 8, 200, 16384, 2, 60, 3, {1500, 5000, 4000, 6000, 8000, 6000, 300, 4000, 15000, 15000}};
     cr_assert_eq(memcmp(&conf->collectors, &collectors, sizeof collectors), 0);
     cr_assert_eq(conf->partner_count, 0);
     cr_assert_eq(conf->resolver_count, 0);

@@ -40,7 +40,11 @@ struct proxy_connect {
     int kept;                    /* ours now; the close callback spares it */
     char name[OBSERVATION_NAME]; /* of the proxy, as it may be shown */
     char status[128];            /* status line of the reply to CONNECT */
+    size_t head;                 /* octets of its head so far */
 };
+
+/* libcurl reads an answer to CONNECT octet by octet and returns to the loop only when none is left, up to 300 KB. */
+#define HEAD_MAX 16384
 
 const char *proxy_text(const char *url, char *out, size_t size)
 {
@@ -108,6 +112,9 @@ static size_t take_header(char *data, size_t size, size_t count, void *context)
 {
     struct proxy_connect *connect = context;
     size_t length = size * count, shown = length;
+    connect->head += length;
+    if (connect->head > HEAD_MAX)
+        return 0; /* ends it */
     while (shown > 0 && (data[shown - 1] == '\r' || data[shown - 1] == '\n'))
         shown--;
     if (shown > 9 && strncasecmp(data, "HTTP/", 5) == 0) {
@@ -327,6 +334,8 @@ static void judge(struct proxy_outcome *outcome, const struct proxy_connect *con
         judge_unconnected(outcome, connect, code, error);
     } else if (code == CURLE_OUT_OF_MEMORY) {
         tell(outcome, REASON_LOCAL_RESOURCE, connect, "out of memory");
+    } else if (connect->head > HEAD_MAX) {
+        tell(outcome, REASON_PROXY_UNREACHABLE, connect, "the proxy's answer does not end");
     } else if (code == CURLE_RECV_ERROR || code == CURLE_SEND_ERROR || code == CURLE_GOT_NOTHING) {
         tell(outcome, REASON_PROXY_UNREACHABLE, connect, "the proxy closed the connection without an answer");
     } else {

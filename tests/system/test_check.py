@@ -302,6 +302,8 @@ class World:
     def value(value):
         if isinstance(value, list):
             return "( " + ", ".join(f'"{item}"' for item in value) + " )"
+        if isinstance(value, bool):
+            return str(value).lower()
         return str(value) if isinstance(value, int) else f'"{value}"'
 
     def make_tls(self):

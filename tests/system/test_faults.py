@@ -314,3 +314,24 @@ def test_no_master(lonely):
         return [json.loads(line) for line in done.stdout.splitlines()]
     rows = lab.wait_until(told, FAR, 0.5)
     assert [row["reason"] for row in rows] == ["monMasterLost"], lonely.tail()
+
+
+@pytest.fixture(scope="module")
+def ended(network, tmp_path_factory):
+    """What one run finds of the peers that never come to an end."""
+    folder = pathlib.Path(tmp_path_factory.mktemp("endless"))
+    with contextlib.ExitStack() as stack:
+        made = lab_faults.Endless(folder, stack)
+        done = test_check.fedwarden("-c", made.write(**lab_faults.BUDGETS), "--json")
+        yield made, {row["partner"]: row for row in map(json.loads, done.stdout.splitlines())}
+
+
+@pytest.mark.parametrize("name", [case[0] for case in (*lab_faults.endless(None), *lab_faults.endless_proxies())])
+def test_no_hang(ended, name):
+    """Silence at every stage, an octet a second, floods: it is over in time, by its reason, and the others are walked."""
+    made, rows = ended
+    row = rows[name]
+    assert (row["reason"], row["stage"]) == made.expected[name], row
+    assert row["duration_ms"] <= lab_faults.BUDGETS["walk"] + 1000, row
+    for step in row["steps"]:
+        assert step["ms"] <= lab_faults.BUDGETS.get(step["stage"], 0) + 1000, step

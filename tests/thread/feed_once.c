@@ -443,7 +443,8 @@ int main(int argc, char **argv)
         other_files[i] = open_log(strrchr(in_folder("b%u.log", i), '/') + 1);
     begin_life();
     catch_up_and_commit(); /* an existing log is followed from its end: the first mark is stored before anything is written */
-    while (stored_marks.count < 2) {
+    for (int64_t patience = clock_run() + PATIENCE; stored_marks.count < 2;) {
+        check(clock_run() < patience, "both logs are followed");
         drain(ROOM);
         commit();
         pause_for(500);

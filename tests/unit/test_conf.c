@@ -143,8 +143,8 @@ static const struct {
      "f.conf:1: thresholds.dns.count: 0 is out of range: 1 to 1000000 is possible"},
     {"log_level = \"verbose\";", "f.conf:1: log_level: \"verbose\" is none of error, warning, notice, info, debug"},
     {PARTNER("protocol = \"htps\";"),
-     "f.conf:1: partners[0].protocol: \"htps\" is none of sip, xmpp, smtp, https, tls. "
-     "Did you mean \"https\"?"},
+     "f.conf:1: partners[0].protocol: \"htps\" is none of sip, xmpp, smtp, https, tls, imap, pop3, "
+     "ldap, xmpp-client. Did you mean \"https\"?"},
     {PARTNER("contact = \"a\\nb\";"),
      "f.conf:1: partners[0].contact: holds control characters or is not UTF-8: \"a\\x0ab\""},
     {PARTNER("resolvers = (\"a\", \"b\", \"c\", \"d\", \"e\");"),

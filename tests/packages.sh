@@ -107,7 +107,7 @@ for argument; do
     build) wanted="$wanted $build" why="$why and build" ;;
     demo) wanted="$wanted $demo" why="$why and demonstrate" ;;
     test) wanted="$wanted $test" why="$why and test" ;;
-    integration) wanted="$wanted $integration" why="$why and try it with management stations" ;;
+    integration) wanted="$wanted $integration" why="$why and connect management stations to" ;;
     bench) wanted="$wanted $bench" why="$why and measure" ;;
     *) fail "there is no set \"$argument\": build, demo, test, integration, bench" ;;
     esac

@@ -34,12 +34,16 @@
 static size_t drain_batch(struct daemon *daemon)
 {
     size_t count = queue_take(daemon->queue, daemon->batch, RUN_BATCH);
+    bool awaited = false;
     for (size_t i = 0; i < count; i++) {
+        awaited = awaited || daemon->batch[i].awaited;
         if (daemon->batch[i].kind == OBSERVATION_MARK)
             run_feeds_mark(&daemon->feeds, &daemon->batch[i]);
         else
             ledger_apply(daemon->ledger, &daemon->batch[i]);
     }
+    if (awaited)
+        run_history_awaited(daemon);
     run_history_drained(daemon);
     return count;
 }

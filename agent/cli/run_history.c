@@ -29,6 +29,7 @@
 #include "report/notify.h"
 
 #define AGAIN         (CLOCK_SECOND / 20)
+#define AGAIN_SOON    (CLOCK_SECOND / 500) /* somebody waits */
 #define UNSETTLED_MAX (10 * CLOCK_SECOND) /* then it is better to store what there is */
 #define SLOW          (5 * CLOCK_SECOND)  /* a batch takes so long: nobody waits for it any more */
 #define STUCK         (20 * CLOCK_SECOND) /* and that is an alarm */
@@ -191,7 +192,7 @@ static void look_again(struct daemon *daemon)
     struct run_history *state = &daemon->history;
     bool waits = queue_taken(daemon->queue) > state->number || daemon->ledger->sequence > state->sequence;
     if (waits && state->ended && state->timer >= 0) {
-        const struct itimerspec soon = {.it_value.tv_nsec = AGAIN * 1000};
+        const struct itimerspec soon = {.it_value.tv_nsec = (state->hurry ? AGAIN_SOON : AGAIN) * 1000};
         timerfd_settime(state->timer, 0, &soon, NULL);
     }
 }
@@ -209,9 +210,17 @@ static void step(struct daemon *daemon)
         state->number = queue_taken(daemon->queue);
         state->sequence = daemon->ledger->sequence;
         state->begun_run = run;
-        state->ended = false;
+        state->ended = state->hurry = false;
     }
     look_again(daemon);
+}
+
+void run_history_awaited(struct daemon *daemon)
+{
+    if (!daemon->history.history)
+        return;
+    daemon->history.hurry = true;
+    history_hurry(daemon->history.history);
 }
 
 void run_history_drained(struct daemon *daemon)

@@ -175,6 +175,7 @@ static void log_refused(const struct connection *connection, const struct inbox_
 static bool offer(struct connection *connection)
 {
     uint64_t number;
+    connection->observation.awaited = true;
     connection->observation.wall = clock_wall();
     connection->observation.run = clock_run();
     if (!queue_offer_whole(connection->inbox->queue, &connection->observation, 1, &number))

@@ -9,7 +9,8 @@
  * the next one is whole: every row that there is, all marks, and what the one that came back had to append.
  *
  * A batch is begun at once for a transition, because its notification waits for that, otherwise not sooner than GAP_MIN
- * and four times what the last one took after the last one began: rows that change again and again are written once.
+ * and four times what the last one took after the last one began: rows that change again and again are written once. While
+ * a sender of the inbox waits for its answer, twice what it took is enough: half of the time is left to gather more.
  */
 #include "report/history_parts.h"
 
@@ -43,6 +44,7 @@ struct history {
     bool begun;              /* the first one was */
     bool busy;               /* the thread has one */
     bool want_whole;
+    bool hurry;              /* somebody waits for the next one */
     bool base_known;
     struct history_batch *carried; /* came back; what it appends goes into the next one */
     int64_t begun_run;
@@ -390,7 +392,7 @@ static void begin(struct history *history, struct ledger *ledger, int64_t wall, 
         ledger_changes_all(ledger);
     ledger_changes_take(ledger, batch, take_row);
     take_marks(history, batch);
-    history->want_whole = false;
+    history->want_whole = history->hurry = false;
     if (!history->begun && history->file.only_read)
         history_file_close(&history->file);
     history->begun = history->busy = true;
@@ -403,8 +405,9 @@ static bool is_time(const struct history *history, const struct ledger *ledger, 
     int64_t since = run - history->begun_run;
     if (!history->begun || history->want_whole || history_waiting_urgent(history->waiting) || since >= ALIVE)
         return true;
-    int64_t gap = 4000 * (int64_t)history_thread_counts(history->thread).batch_ms;
-    gap = gap < GAP_MIN ? GAP_MIN : gap > GAP_MAX ? GAP_MAX : gap;
+    int64_t took = 1000 * (int64_t)history_thread_counts(history->thread).batch_ms;
+    int64_t gap = history->hurry ? 2 * took : 4 * took < GAP_MIN ? GAP_MIN : 4 * took;
+    gap = gap > GAP_MAX ? GAP_MAX : gap;
     return since >= gap &&
            (ledger_changes_any(ledger) || history_waiting_any(history->waiting) || marks_changed(history));
 }
@@ -415,6 +418,11 @@ uint64_t history_step(struct history *history, struct ledger *ledger, int64_t wa
     if (history->thread && !history->busy && is_time(history, ledger, run))
         begin(history, ledger, wall, run);
     return history->number;
+}
+
+void history_hurry(struct history *history)
+{
+    history->hurry = true;
 }
 
 int history_descriptor(const struct history *history)

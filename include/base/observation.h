@@ -142,6 +142,7 @@ struct observation {
     enum observation_kind kind;
     uint32_t partner; /* position in conf->partners; OBSERVATION_NO_PARTNER only with OBSERVATION_EVENT and _MARK */
     enum observation_origin origin;
+    bool awaited;     /* who told it waits until it is stored */
     int64_t wall;     /* clock_wall() at the result */
     int64_t run;      /* clock_run() at the result */
     union {

@@ -32,6 +32,7 @@ struct run_history { /* {0} at first */
     uint64_t sequence;       /* the transition that was told last before it */
     int64_t begun_run;
     bool ended;            /* it is stored */
+    bool hurry;            /* somebody waits until what was taken is stored */
     int64_t unsettled_run; /* since when the queue is not settled; 0 it is */
     int64_t lost_run;      /* when monHistoryLost was raised; 0 not */
     char lost[OBSERVATION_DETAIL];
@@ -66,6 +67,8 @@ void run_watch(struct daemon *daemon);
 bool run_history_open(struct daemon *daemon, int64_t wall, int64_t run);
 /* run_history_start(daemon): watches it; after session_open. */
 void run_history_start(struct daemon *daemon);
+/* run_history_awaited(daemon): somebody waits until what is taken now is stored; before run_history_drained. */
+void run_history_awaited(struct daemon *daemon);
 /* run_history_drained(daemon): a batch of the queue has been applied, all of it. */
 void run_history_drained(struct daemon *daemon);
 /* run_history_watch(daemon, wall, run): once a second: monHistoryFailing, monHistoryLost. */

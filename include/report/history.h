@@ -82,7 +82,7 @@ size_t history_unsent(struct history *history, size_t most, history_each_transit
  * history_step(history, ledger, wall, run): when the thread is free, something changed and it is time, takes the changes of
  * `ledger` and what was appended as a batch and hands it over. It is time at once for a transition, because its notification
  * waits for that; otherwise a quarter of a second after the last batch began, and four times what that one took, at most 5 s;
- * and every 10 s though nothing changed. To be called after each drained batch, when a batch has ended, and each second.
+ * where history_hurry was called, twice what that one took; and every 10 s though nothing changed. To be called after each drained batch, when a batch has ended, and each second.
  * Returns the number of the batch that is under way or was last begun: what is not in it will be in the next one. Between
  * two calls nothing may be applied to the ledger without what belongs to it (a drained batch whole).
  * history_descriptor(history): readable when a batch has ended; then history_ended(history) reads it and returns the
@@ -90,6 +90,8 @@ size_t history_unsent(struct history *history, size_t most, history_each_transit
  * now, and why: text for monHistoryFailing. history_counts: for the MIB and the log.
  */
 uint64_t history_step(struct history *history, struct ledger *ledger, int64_t wall, int64_t run);
+/* history_hurry(history): somebody waits until what was counted so far is stored; until the next batch begins. */
+void history_hurry(struct history *history);
 int history_descriptor(const struct history *history);
 uint64_t history_ended(struct history *history);
 bool history_failing(const struct history *history, char *problem, size_t size);

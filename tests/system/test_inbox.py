@@ -13,6 +13,7 @@ import ssl
 import stat
 import subprocess
 import tempfile
+import time
 
 import pytest
 
@@ -140,6 +141,20 @@ def test_a_line_at_a_time(daemon):
         _, said = sender.communicate('{"event":2}\n' * 20, timeout=FAR)
         assert sender.returncode == 2
         assert said.count("nobody serves") == 1 and "20 events were not sent" in said
+
+
+def test_a_sender_that_waits_is_answered_soon(daemon):
+    """What is stored every quarter of a second otherwise is stored at once while somebody waits."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as link:
+        link.settimeout(FAR)
+        link.connect(str(daemon.top / "inbox"))
+        began = time.monotonic()
+        for _ in range(20):
+            link.send(b'{"event":2,"address":"203.0.113.9"}')
+            assert link.recv(1000) == TAKEN.strip().encode()
+        took = time.monotonic() - began
+    print(f"{1000 * took / 20:.1f} ms each")
+    assert took < 19 * 0.25
 
 
 def test_says_what_is_missing(daemon, folder):

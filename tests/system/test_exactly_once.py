@@ -4,13 +4,16 @@ each notification has come, any second time with the number that it had. Everyth
 own.
 
 FEDWARDEN_SEED: the random numbers of a run before, which it prints. FEDWARDEN_SOAK: ten times as many kills."""
+import contextlib
 import datetime
+import json
 import os
 import pathlib
 import random
 import shutil
 import signal
 import socket
+import sqlite3
 import ssl
 import subprocess
 import threading
@@ -523,6 +526,63 @@ def test_what_the_inbox_answered_is_kept(folder):
             [counted] = scene.manager.get("1.3.1.5.7")
             assert said["answered"] <= counted <= said["sent"], f"kill {number}"
         print(said, counted)
+
+
+ROWS = 600  # of a report
+
+
+def tls_report():
+    """One of RFC 8460 that tells of ROWS failed sessions, each of another server."""
+    details = [{"result-type": "certificate-expired", "sending-mta-ip": f"203.0.{n // 200}.{n % 200 + 1}",
+                "failed-session-count": 1} for n in range(ROWS)]
+    return json.dumps({"organization-name": "Contoso Ltd", "report-id": "7", "policies": [{
+        "policy": {"policy-type": "sts", "policy-domain": "alpha.example"},
+        "summary": {"total-successful-session-count": 0, "total-failure-session-count": ROWS},
+        "failure-details": details}]})
+
+
+def stored_failures(scene, event):
+    """What is in the file of a daemon that was killed."""
+    copy = scene.folder / "copy"
+    shutil.rmtree(copy, ignore_errors=True)
+    copy.mkdir()
+    for path in (scene.fedwarden.folder / "state").glob("history.db*"):
+        shutil.copy(path, copy)
+    with contextlib.closing(sqlite3.connect(copy / "history.db")) as database:
+        [row] = database.execute("SELECT count FROM totals WHERE number = ?", (event,)).fetchall() or [(0,)]
+    return row[0]
+
+
+def test_killed_in_the_middle_of_reports(folder):
+    """Of a report that was half told the other half is told, once. Senders of the inbox make batches end anywhere in it."""
+    more = f'inbox = {{ path = "{folder}/inbox"; mode = "0600"; }}; tlsrpt = {{ directory = "{folder}/reports"; }};'
+    (folder / "reports").mkdir()
+    with Scene(folder, more=more) as scene:
+        scene.begin()
+        halves = given = 0
+        for number in range(40):
+            for _ in range(20):  # by renaming, so that each is there as a whole
+                given += 1
+                (folder / "report").write_text(tls_report(), encoding="ascii")
+                (folder / "report").rename(folder / "reports" / f"{given}.json")
+            stop = threading.Event()
+            sender = threading.Thread(target=tell, args=(folder / "inbox", stop, {"sent": 0, "answered": 0}))
+            sender.start()
+            time.sleep(0.02 * (number % 7))
+            scene.fedwarden.kill()
+            stop.set()
+            sender.join()
+            stored = stored_failures(scene, 1)
+            halves += stored % ROWS != 0
+            scene.restart()
+            assert stored <= scene.manager.get("1.3.1.5.1")[0] <= given * ROWS, f"kill {number}"
+            if halves >= 2 and number >= 5:
+                break
+        assert lab.wait_until(lambda: scene.manager.get("1.3.1.5.1") == [given * ROWS], FAR), scene.manager.get("1.3.1.5.1")
+        assert lab.wait_until(lambda: len(os.listdir(folder / "reports/done")) == given, FAR)
+        assert not os.listdir(folder / "reports/telling") and not os.listdir(folder / "reports/bad")
+        print(f"{number + 1} kills, {given} reports, {halves} times half of one was stored")
+        assert halves, "no kill came in the middle of a report"
 
 
 def test_partners_that_go_and_come_while_nothing_runs(scene):

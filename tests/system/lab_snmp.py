@@ -1,8 +1,11 @@
 """SNMPv2c GETs without a process for each (RFC 3416, BER of X.690), so that a test can ask often and see how long the
 answers take.
 
-    lab_snmp.py ADDRESS PORT NAME    asks a hundred times a second until its standard input ends; then the seconds of each
-                                     answer and how many did not come, as JSON: a process that nobody's threads delay
+    lab_snmp.py ADDRESS PORT NAME PID COUNT    asks the agent PID a hundred times a second until its standard input ends,
+                                               COUNT times at least; then the seconds of each answer and how many did
+                                               not come, as JSON: a process that nobody's threads delay. Time in which
+                                               it or the agent's main thread was ready and had no processor is not
+                                               counted: that is the machine's.
 """
 import json
 import os
@@ -106,13 +109,31 @@ class Manager:
         return int.from_bytes(request, "big"), values
 
 
-def ask_until_told(address, port, name):
+def without_processor(*pids):
+    """Seconds in which the main threads of these processes have waited for a processor so far."""
+    total = 0
+    for pid in pids:
+        with open(f"/proc/{pid}/schedstat", encoding="ascii") as file:
+            total += int(file.read().split()[1])
+    return total / 1e9
+
+
+def ask_until_told(address, port, name, pid, count):
     os.nice(-5)
     manager = Manager(address, int(port))
-    unanswered = 0
-    while not select.select([sys.stdin], [], [], 0.01)[0]:
-        unanswered += manager.get(name) is None
-    json.dump({"seconds": manager.seconds, "unanswered": unanswered}, sys.stdout)
+    seconds, unanswered = [], 0
+    ended = False
+    while not ended or len(seconds) + unanswered < int(count):
+        if ended:
+            time.sleep(0.01)
+        else:
+            ended = bool(select.select([sys.stdin], [], [], 0.01)[0])
+        before = without_processor("self", pid)
+        if manager.get(name) is None:
+            unanswered += 1
+        else:
+            seconds.append(max(0, manager.seconds[-1] - (without_processor("self", pid) - before)))
+    json.dump({"seconds": seconds, "unanswered": unanswered}, sys.stdout)
 
 
 if __name__ == "__main__":

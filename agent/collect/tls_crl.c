@@ -19,6 +19,13 @@ static X509_CRL *new_list(const struct tls_trust *trust)
     return X509_CRL_new_ex(trust->library, NULL);
 }
 
+/* A list has no password: who asks for one would be answered by nobody, and the loop would wait at a prompt. */
+static int no_password(char *data, int size, int writing, void *context)
+{
+    (void)data, (void)size, (void)writing, (void)context;
+    return -1;
+}
+
 static bool is_pem(const uint8_t *data, size_t size)
 {
     static const char begin[] = "-----BEGIN ";
@@ -33,7 +40,8 @@ static STACK_OF(X509_CRL) * decode(const struct tls_trust *trust, const uint8_t 
     bool pem = is_pem(data, size), more = lists && memory;
     while (more && sk_X509_CRL_num(lists) < LISTS_MAX) {
         X509_CRL *list = new_list(trust);
-        more = list && (pem ? PEM_read_bio_X509_CRL(memory, &list, NULL, NULL) : d2i_X509_CRL_bio(memory, &list)) &&
+        more = list &&
+               (pem ? PEM_read_bio_X509_CRL(memory, &list, no_password, NULL) : d2i_X509_CRL_bio(memory, &list)) &&
                sk_X509_CRL_push(lists, list) > 0;
         if (!more)
             X509_CRL_free(list); /* where decoding failed it has been freed and is NULL */

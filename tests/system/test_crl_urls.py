@@ -19,6 +19,8 @@ pytestmark = pytest.mark.usefixtures("loopback")
 BUILD = pathlib.Path(os.environ.get("FEDWARDEN_BUILD", lab.REPOSITORY))
 PROGRAM = BUILD / "fedwarden"
 NAME = "edge.lab.test"
+ENCRYPTED = (b"-----BEGIN X509 CRL-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00112233445566778899AABBCCDDEEFF\n\n"
+             b"AAAAAAAAAAAAAAAAAAAAAA==\n-----END X509 CRL-----\n")
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -75,7 +77,10 @@ class World:
             "root.crl": pki.der(root_list), "sub.crl": pki.der(sub_list), "both.pem": root_list + sub_list,
             "stale.pem": root_list + pki.crl_pem(self.sub, [], days=-1, before=9),
             "foreign.pem": root_list + pki.crl_pem(fake_sub, []), "garbage": b"\x30\x82\xff\xffnothing", "empty": b"",
-            "long.pem": b"-----BEGIN X509 CRL-----\n" * 5000, "cut": pki.der(sub_list)[:-10]}
+            "long.pem": b"-----BEGIN X509 CRL-----\n" * 5000, "cut": pki.der(sub_list)[:-10], "asks.pem": ENCRYPTED}
+        self.stdin, held = os.pipe()  # who asks for a password waits
+        stack.callback(os.close, held)
+        stack.callback(os.close, self.stdin)
         both = pathlib.Path(pki.save(folder, "both.pem", root_list + sub_list))
         self.http.places = {"to-list": self.url + "both.pem", "to-file": both.as_uri(), "to-itself": self.url + "to-itself",
                             "to-ftp": "ftp://127.0.0.1/both.pem"}
@@ -97,7 +102,7 @@ class World:
                         "\n);\npartners: (\n" + ",\n".join(partners) + "\n);\n", encoding="ascii")
         environment = lab.environment(**{n: v for n, v in os.environ.items() if "SAN_OPTIONS" in n}, **more)
         done = subprocess.run([PROGRAM, "check", "-c", path, "--json"], capture_output=True, text=True, timeout=60,
-                              check=False, env=environment)
+                              check=False, env=environment, stdin=self.stdin)
         rows = {row["partner"]: row for row in map(json.loads, done.stdout.splitlines())}
         assert rows.keys() == cases.keys(), done.stderr
         return rows
@@ -121,6 +126,7 @@ def test_lists_count(world):
 
 UNKNOWN = {"nothing": "HTTP status 404", "garbage": "what came is no revocation list", "empty": "an empty answer",
            "cut": "what came is no revocation list", "long.pem": "what came is no revocation list",
+           "asks.pem": "what came is no revocation list",
            "huge": "larger than 33554432 octets", "endless": "larger than 33554432 octets", "mute": "Timeout was reached",
            "to-file": "redirected to what is neither http nor https", "to-ftp": "redirected to what is neither http nor https",
            "to-itself": "Number of redirects hit maximum amount"}

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/text.h"
 #include "cli/cli.h"
 
@@ -22,12 +23,19 @@ static const struct heading {
 };
 #define HEADINGS (sizeof headings / sizeof headings[0])
 
+struct name {
+    char text[CONF_NAME_MAX + 1];
+    size_t next; /* number of the next one that wants this name */
+};
+
 struct import {
     const char *file;
     enum protocol protocol; /* of targets that do not tell; 0 by the port */
     size_t written, left_out;
-    char (*names)[CONF_NAME_MAX + 1];
+    struct hash_key hash;
+    struct name *names;
     size_t name_count, name_room;
+    size_t *slots; /* twice name_room: position in names, plus 1, found by the hash of the text */
 };
 
 static const struct heading *heading_of(const char *name)
@@ -123,33 +131,57 @@ static enum protocol protocol_of(const struct import *import, const struct impor
     return PROTOCOL_TLS;
 }
 
-static bool name_is_taken(const struct import *import, const char *name)
+/* Where the name stands, or would. */
+static size_t *find_slot(const struct import *import, const char *text)
 {
-    for (size_t i = 0; i < import->name_count; i++)
-        if (strcmp(import->names[i], name) == 0)
-            return true;
-    return false;
+    uint64_t slot = hash_octets(&import->hash, text, strlen(text));
+    for (;; slot++) {
+        size_t *place = &import->slots[slot % (2 * import->name_room)];
+        if (!*place || strcmp(import->names[*place - 1].text, text) == 0)
+            return place;
+    }
 }
 
-/* A name of its own: the wanted one, cut, with a number behind it where it is taken. */
+static void make_room(struct import *import)
+{
+    if (import->name_count < import->name_room)
+        return;
+    if (!import->name_room)
+        import->hash = hash_key_make();
+    import->name_room = import->name_room ? 2 * import->name_room : 64;
+    import->names = reallocarray(import->names, import->name_room, sizeof *import->names);
+    free(import->slots);
+    import->slots = calloc(2 * import->name_room, sizeof *import->slots);
+    if (!import->names || !import->slots)
+        abort();
+    for (size_t i = 0; i < import->name_count; i++)
+        *find_slot(import, import->names[i].text) = i + 1;
+}
+
+/*
+ * A name of its own: the wanted one, cut, with a number behind it where it is taken. Where other long names took many of
+ * those numbers, it goes on behind all that there can be.
+ */
 static const char *take_name(struct import *import, const char *wanted)
 {
-    if (import->name_count == import->name_room) {
-        import->name_room = import->name_room ? 2 * import->name_room : 64;
-        import->names = reallocarray(import->names, import->name_room, sizeof *import->names);
-        if (!import->names)
-            abort();
+    enum { TRIES = 100 };
+    struct name name = {.next = 2};
+    make_room(import);
+    text_copy(name.text, sizeof name.text, wanted);
+    size_t *slot = find_slot(import, name.text);
+    struct name *first = *slot ? &import->names[*slot - 1] : NULL;
+    for (size_t tries = 0; *slot; tries++) {
+        char suffix[24];
+        if (tries == TRIES && first->next < import->name_count)
+            first->next = import->name_count;
+        size_t room = sizeof name.text - text_format(suffix, sizeof suffix, "-%zu", first->next++);
+        text_copy(name.text, room, wanted);
+        text_append(name.text, sizeof name.text, "%s", suffix);
+        slot = find_slot(import, name.text);
     }
-    char *name = import->names[import->name_count];
-    text_copy(name, CONF_NAME_MAX + 1, wanted);
-    for (unsigned number = 2; name_is_taken(import, name); number++) {
-        char suffix[16];
-        size_t room = CONF_NAME_MAX + 1 - text_format(suffix, sizeof suffix, "-%u", number);
-        text_copy(name, room, wanted);
-        text_append(name, CONF_NAME_MAX + 1, "%s", suffix);
-    }
-    import->name_count++;
-    return name;
+    import->names[import->name_count] = name;
+    *slot = ++import->name_count;
+    return import->names[import->name_count - 1].text;
 }
 
 static void print_text(const char *name, const char *text)
@@ -313,6 +345,7 @@ static int import_file(struct import *import, FILE *in)
         puts("\n);");
     free(text);
     free(import->names);
+    free(import->slots);
     if (!read || fflush(stdout) != 0)
         return 3;
     fprintf(stderr, "%zu partners, %zu left out\n", import->written, import->left_out);

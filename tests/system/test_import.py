@@ -1,6 +1,8 @@
 """fedwarden import: what it writes can be loaded, what cannot become a partner is told with its line."""
+import json
 import os
 import pathlib
+import re
 import subprocess
 
 import pytest
@@ -96,11 +98,34 @@ def test_a_table(folder):
 @pytest.mark.parametrize("text, words", [
     ("", "there is no list of \"targets\""), ("a: [1", "neither YAML nor JSON"), ("domain,colour\nx.example,red\n", "no setting"),
     ("name,protocol\nx,sip\n", 'no heading is "domain"'), ("just some words\n", "there is no list"),
-    ("[" * 5000, "neither YAML nor JSON"), ('domain,contact\nx.example,"open\n', "is not closed")])
+    ("[" * 200000, "it is nested deeper than 32"), ('domain,contact\nx.example,"open\n', "is not closed")])
 def test_what_is_neither(text, words):
     done = run_import(text)
     assert done.returncode in (1, 3) and words in done.stderr, done.stderr
     assert not done.stdout
+
+
+def aliases(first):
+    """Ten of ten of ten ... of the first."""
+    return "a0: &a0 " + first + "\n" + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1, 16))
+
+
+@pytest.mark.parametrize("first, partners", [("{x: 1}", False), ("{targets: ['a.example:443', 'b.example:443']}", True)])
+def test_aliases_end(first, partners):
+    done = run_import(aliases(first))
+    assert "aliases stand for more than can be looked at" in done.stderr
+    assert done.returncode == (1 if partners else 3) and done.stdout.count("port = 443;") < 200000
+
+
+def test_many_of_one_name(folder):
+    """Each has a name of its own, soon; also where long names are cut to the same."""
+    targets = [f"https://www.example/{i}" for i in range(20000)] + [
+        f"https://{'a' * 30}{i}.example/{k}" for k in range(2) for i in range(3000)]
+    done = run_import(json.dumps([{"targets": targets}]))
+    assert done.returncode == 0
+    names = re.findall(r'name = "([^"]+)"; domain', done.stdout)
+    assert len(set(names)) == len(names) == 26000 and names[:3] == ["www.example", "www.example-2", "www.example-3"]
+    assert max(map(len, names)) <= 32
 
 
 def test_hostile_text_stays_text(folder):

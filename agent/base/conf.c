@@ -112,8 +112,7 @@ static const struct conf_row budget_rows[] = {
     NUMBER(conf_budget, connect, 1, 600000, 4000),  NUMBER(conf_budget, proxy, 1, 600000, 6000),
     NUMBER(conf_budget, starttls, 1, 600000, 8000), NUMBER(conf_budget, tls, 1, 600000, 6000),
     NUMBER(conf_budget, after, 1, 600000, 300),     NUMBER(conf_budget, app, 1, 600000, 4000),
-    NUMBER(conf_budget, walk, 1, 600000, 15000),
-    NUMBER(conf_budget, fetch, 1, 600000, 15000),
+    NUMBER(conf_budget, walk, 1, 600000, 15000),    NUMBER(conf_budget, fetch, 1, 600000, 15000),
 };
 
 static void read_budgets(struct conf_reader *reader, const struct conf_row *row, const config_setting_t *setting,
@@ -449,7 +448,8 @@ static void read_dnssec(struct conf_reader *reader, const struct conf_row *row, 
 #ifdef HAVE_UNBOUND
     conf_check_file(reader, setting, conf->trust_anchors);
 #else
-    conf_wrong(reader, setting, "this fedwarden was built without libunbound: install libunbound-dev, configure and make");
+    conf_wrong(reader, setting,
+               "this fedwarden was built without libunbound: install libunbound-dev, configure and make");
 #endif
 }
 

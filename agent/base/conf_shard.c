@@ -68,7 +68,8 @@ static bool parse(const char *text, struct conf_shard *shard)
     }
 }
 
-void conf_read_shard(struct conf_reader *reader, const struct conf_row *row, const config_setting_t *setting, void *into)
+void conf_read_shard(struct conf_reader *reader, const struct conf_row *row, const config_setting_t *setting,
+                     void *into)
 {
     const char *text;
     struct conf_shard shard = {.text = ""};

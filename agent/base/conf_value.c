@@ -229,7 +229,8 @@ void conf_read_resolvers(struct conf_reader *reader, const struct conf_row *row,
     partner->resolver_count = read_resolvers(reader, row, setting, partner->resolvers);
 }
 
-void conf_read_views(struct conf_reader *reader, const struct conf_row *row, const config_setting_t *setting, void *into)
+void conf_read_views(struct conf_reader *reader, const struct conf_row *row, const config_setting_t *setting,
+                     void *into)
 {
     struct conf_partner *partner = into;
     partner->view_count = read_resolvers(reader, row, setting, partner->views);

@@ -121,8 +121,9 @@ static const struct {
     int rank;
     const char *name;
 } severities[] = {
-    {SEVERITY_CLEARED, 0, "cleared"}, {SEVERITY_INDETERMINATE, 1, "indeterminate"}, {SEVERITY_WARNING, 2, "warning"},
-    {SEVERITY_MINOR, 3, "minor"},     {SEVERITY_MAJOR, 4, "major"},                 {SEVERITY_CRITICAL, 5, "critical"},
+    {SEVERITY_CLEARED, 0, "cleared"}, {SEVERITY_INDETERMINATE, 1, "indeterminate"},
+    {SEVERITY_WARNING, 2, "warning"}, {SEVERITY_MINOR, 3, "minor"},
+    {SEVERITY_MAJOR, 4, "major"},     {SEVERITY_CRITICAL, 5, "critical"},
 };
 #define SEVERITIES (sizeof severities / sizeof severities[0])
 
@@ -180,7 +181,7 @@ enum health reason_health(enum reason reason)
     if (reason == REASON_NONE)
         return HEALTH_OK;
     return severity_rank(reason_info(reason)->severity) >= severity_rank(SEVERITY_MAJOR) ? HEALTH_CRITICAL
-                                                                                        : HEALTH_WARNING;
+                                                                                         : HEALTH_WARNING;
 }
 
 const char *health_name(enum health health)

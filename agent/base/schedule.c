@@ -9,10 +9,10 @@
 #define NOWHERE SIZE_MAX
 
 struct schedule {
-    size_t count;    /* items in the heap */
-    size_t *heap;    /* items, the earliest first */
-    size_t *place;   /* of each item in the heap; NOWHERE: not due */
-    int64_t *due;    /* of each item */
+    size_t count;  /* items in the heap */
+    size_t *heap;  /* items, the earliest first */
+    size_t *place; /* of each item in the heap; NOWHERE: not due */
+    int64_t *due;  /* of each item */
 };
 
 struct schedule *schedule_new(size_t items)

@@ -69,7 +69,8 @@ static void usage(FILE *out)
           "--serial, --count, --detail, each with a value. After --hex, values of --user, --target, --domain,\n"
           "--subject, --issuer and --detail are read as hexadecimal octets, for scripts whose shell must not see what\n"
           "others chose.\n\n"
-          "Exit status: 0 stored, 1 refused, 2 not sent, or not known. The daemon may take up to SECONDS (10) to answer.\n",
+          "Exit status: 0 stored, 1 refused, 2 not sent, or not known. The daemon may take up to "
+          "SECONDS (10) to answer.\n",
           out);
 }
 

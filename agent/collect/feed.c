@@ -305,8 +305,7 @@ void feed_begins(struct feed *feed)
 
 void feeds_mark_take(struct feeds *feeds, uint64_t number, struct feed_marks *out)
 {
-    struct feed_marks *marks =
-        atomic_exchange_explicit(&feeds->places[number % MARKS_MAX], NULL, memory_order_acq_rel);
+    struct feed_marks *marks = atomic_exchange_explicit(&feeds->places[number % MARKS_MAX], NULL, memory_order_acq_rel);
     *out = marks ? *marks : (struct feed_marks){0};
     free(marks);
 }

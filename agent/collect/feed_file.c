@@ -35,7 +35,7 @@
 #include "base/log.h"
 #include "base/text.h"
 
-#define IGNORED_MAX   4096  /* files of a pattern that are known to be none of its logs */
+#define IGNORED_MAX   4096 /* files of a pattern that are known to be none of its logs */
 #define LINGER        (60 * CLOCK_SECOND)
 #define PART_PATIENCE (2 * CLOCK_SECOND)
 #define MISSING_GRACE (60 * CLOCK_SECOND)
@@ -56,9 +56,9 @@ struct feed_file {
     size_t count, next;            /* next: where the next look begins to read */
     struct known *ignored;
     size_t ignored_count;
-    bool surveyed, changed; /* changed: inotify told of something since the last survey */
+    bool surveyed, changed;            /* changed: inotify told of something since the last survey */
     const struct feed_state *resuming; /* what is gone on from, until the first survey is over; NULL */
-    bool again;             /* names changed under the hands of this survey */
+    bool again;                        /* names changed under the hands of this survey */
     size_t finished_count;
     struct feed_head finished[FINISHED_MAX]; /* of what is not followed any more, newest first */
     int64_t survey_run;
@@ -283,7 +283,8 @@ static int64_t compressed_time(const char *path, const struct statx *status)
 static bool was_followed(const struct feed_file *file, const struct stat *status)
 {
     for (size_t i = 0; i < file->resuming->count; i++)
-        if (file->resuming->positions[i].inode == status->st_ino && file->resuming->positions[i].device == status->st_dev)
+        if (file->resuming->positions[i].inode == status->st_ino &&
+            file->resuming->positions[i].device == status->st_dev)
             return true;
     return false;
 }
@@ -625,11 +626,8 @@ static enum tail_state read_one(struct feed_file *file, size_t position, int64_t
     struct tail *tail = file->tails[position];
     uint64_t offset = tail->offset, head = tail->head.hash;
     struct feed_head before = tail->before;
-    struct feed_position was = {.device = tail->device,
-                                .inode = tail->inode,
-                                .offset = offset,
-                                .skipping = tail->skipping,
-                                .head = tail->head};
+    struct feed_position was = {
+        .device = tail->device, .inode = tail->inode, .offset = offset, .skipping = tail->skipping, .head = tail->head};
     if (tail->descriptor < 0 || must_wait(file, position))
         return TAIL_END;
     if (file->pattern && !tail->compressed && tail->head.length == 0 && is_no_log(file, tail)) {

@@ -36,12 +36,11 @@ static enum fit judge(int descriptor, const struct feed_position *position, cons
     bool same = status->st_ino == position->inode && status->st_dev == position->device;
     if (feed_gzip_is(descriptor))
         return feed_same_head(&position->head, data, feed_gzip_head(descriptor, data, sizeof data)) ? FIT_COMPRESSED
-                                                                                                  : FIT_NOT;
+                                                                                                    : FIT_NOT;
     ssize_t got = pread(descriptor, data, sizeof data, 0);
     if (got < 0 || (uint64_t)status->st_size < position->offset)
         return FIT_NOT;
-    if (same && position->head.length <= (size_t)got &&
-        feed_hash(data, position->head.length) == position->head.hash)
+    if (same && position->head.length <= (size_t)got && feed_hash(data, position->head.length) == position->head.hash)
         return FIT_SAME;
     return feed_same_head(&position->head, data, (size_t)got) ? FIT_COPY : FIT_NOT;
 }
@@ -60,9 +59,8 @@ bool feed_find(const char *folder, const struct feed_position *position, struct 
         int descriptor = openat(dirfd(entries), entry->d_name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
         if (descriptor < 0)
             continue;
-        enum fit fit = fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode)
-                           ? judge(descriptor, position, &status)
-                           : FIT_NOT;
+        enum fit fit =
+            fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode) ? judge(descriptor, position, &status) : FIT_NOT;
         close(descriptor);
         if (fit <= best)
             continue;

@@ -17,9 +17,9 @@
 
 #define IN_SIZE   65536
 #define KEPT_SIZE 131072
-#define STEP      (16u << 20)             /* octets that are unpacked at once on the way to an offset */
-#define MOST      (UINT64_C(256) << 30)   /* octets of one file, unpacked */
-#define PATIENCE  10                      /* seconds since it was last written */
+#define STEP      (16u << 20)           /* octets that are unpacked at once on the way to an offset */
+#define MOST      (UINT64_C(256) << 30) /* octets of one file, unpacked */
+#define PATIENCE  10                    /* seconds since it was last written */
 
 struct feed_gzip {
     z_stream stream;

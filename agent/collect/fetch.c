@@ -97,8 +97,7 @@ static void set_options(struct fetch *fetch, const struct fetch_request *request
     curl_easy_setopt(easy, CURLOPT_PRIVATE, (char *)fetch);
 }
 
-struct fetch *fetch_start(struct fetcher *fetcher, const struct fetch_request *request, fetch_done *done,
-                          void *context)
+struct fetch *fetch_start(struct fetcher *fetcher, const struct fetch_request *request, fetch_done *done, void *context)
 {
     struct fetch *fetch = calloc(1, sizeof *fetch);
     if (!fetch)

@@ -63,8 +63,8 @@ struct connection {
     struct observation observation;
     char *message; /* while waiting */
     size_t length;
-    bool ended;    /* the peer writes no more */
-    bool blocked;  /* the peer does not read its answers */
+    bool ended;   /* the peer writes no more */
+    bool blocked; /* the peer does not read its answers */
     size_t first, count;
     struct answer answers[INBOX_UNANSWERED];
 };
@@ -251,8 +251,8 @@ static int on_message(sd_event_source *source, int descriptor, uint32_t events, 
     struct inbox *inbox = connection->inbox;
     connection->heard_run = clock_run();
     (void)source;
-    for (int i = 0; i < BURST && events & (EPOLLIN | EPOLLHUP | EPOLLERR) && !connection->waiting && !connection->ended &&
-                    connection->count < INBOX_UNANSWERED;
+    for (int i = 0; i < BURST && events & (EPOLLIN | EPOLLHUP | EPOLLERR) && !connection->waiting &&
+                    !connection->ended && connection->count < INBOX_UNANSWERED;
          i++) {
         ssize_t length = recv(descriptor, inbox->buffer, sizeof inbox->buffer, MSG_DONTWAIT);
         if (length < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))

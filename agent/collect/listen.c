@@ -75,7 +75,7 @@ struct listeners {
     struct queue *queue;
     struct collector_thread *thread;
     struct tls_trust *trust;
-    struct fetcher *fetcher;       /* NULL where its profile has no URL of a revocation list, as the next */
+    struct fetcher *fetcher; /* NULL where its profile has no URL of a revocation list, as the next */
     struct revocation *revocation;
     struct callers *callers;
     sd_event *loop;
@@ -477,9 +477,8 @@ static bool watch_lists(struct listeners *listeners, char *problem, size_t size)
         return true;
     listeners->fetcher = fetcher_new(listeners->loop);
     if (listeners->fetcher)
-        listeners->revocation =
-            revocation_new(listeners->fetcher, listeners->loop, profile, conf->collectors.budget.fetch,
-                           listeners->trust, lists_ready, listeners);
+        listeners->revocation = revocation_new(listeners->fetcher, listeners->loop, profile,
+                                               conf->collectors.budget.fetch, listeners->trust, lists_ready, listeners);
     if (listeners->revocation) {
         set_ports(listeners, SD_EVENT_OFF);
         return true;

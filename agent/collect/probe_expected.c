@@ -72,7 +72,8 @@ bool expected_targets(const struct conf_partner *partner, const struct dns_answe
             continue;
         text_format(detail, sizeof detail, "expected target %s is missing", partner->expected[k]);
         step_worsen(step, REASON_DNS_UNEXPECTED_ANSWER, detail);
-    }    return true;
+    }
+    return true;
 }
 
 bool expected_addresses(const struct conf_partner *partner, const char *name, const struct address *addresses,

@@ -198,7 +198,9 @@ static void start_endpoints(struct host *host)
 static struct dns_query *ask(struct probe *probe, const char *name, enum dns_type type, bool confirm_no_data,
                              dns_done *done, void *context)
 {
-    const struct dns_question question = {.name = name, .type = type, .resolvers = probe->partner->resolvers,
+    const struct dns_question question = {.name = name,
+                                          .type = type,
+                                          .resolvers = probe->partner->resolvers,
                                           .resolver_count = probe->partner->resolver_count,
                                           .confirm_no_data = confirm_no_data};
     struct dns_query *query = dns_ask(probe->prober->dns, &question, done, context);

@@ -247,7 +247,8 @@ static const struct observation_certificate *intercepted(const struct endpoint *
  * Where a device inspects, nothing of what we see is the partner's: not its certificate, and not who refused ours. So
  * that is what the endpoint is told to have, whether or not the device's CA is trusted here.
  */
-static struct observation_probe *judge_intercepted(struct endpoint *endpoint, const struct observation_certificate *made)
+static struct observation_probe *judge_intercepted(struct endpoint *endpoint,
+                                                   const struct observation_certificate *made)
 {
     char detail[OBSERVATION_DETAIL];
     text_format(detail, sizeof detail, "\"%s\" was issued by \"%s\", one of inspection_cas", made->subject,

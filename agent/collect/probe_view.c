@@ -33,8 +33,8 @@ struct view {
     struct probe *probe;
     const uint32_t *resolver; /* the one that is asked */
     const char *name;
-    size_t asked; /* questions under way */
-    struct dns_query *query; /* of the record set */
+    size_t asked;               /* questions under way */
+    struct dns_query *query;    /* of the record set */
     struct dns_answer *service; /* NULL: there is no record set to ask for */
     size_t host_count;
     struct view_host *hosts;

@@ -32,15 +32,15 @@
 #include "collect/collector_thread.h"
 #include "collect/pack.h"
 
-#define RETRY     (CLOCK_SECOND / 100) /* between offers to a queue that was full */
-#define SETTLED   2                    /* seconds after which a file that was found is taken for whole */
-#define NAMES_MAX 10000                /* that wait; the folder is searched again for more */
-#define SAME_MAX  1000                 /* files of one name in a folder of those that were read */
-#define KEEP_SOON  (10 * CLOCK_SECOND) /* after a file was put away until too many and too old ones go */
+#define RETRY      (CLOCK_SECOND / 100) /* between offers to a queue that was full */
+#define SETTLED    2                    /* seconds after which a file that was found is taken for whole */
+#define NAMES_MAX  10000                /* that wait; the folder is searched again for more */
+#define SAME_MAX   1000                 /* files of one name in a folder of those that were read */
+#define KEEP_SOON  (10 * CLOCK_SECOND)  /* after a file was put away until too many and too old ones go */
 #define KEEP_LATER (3600 * CLOCK_SECOND)
-#define PIECE     32                   /* rows before a mark */
-#define OPEN_MAX  32                   /* files that are not stored yet; none is begun then */
-#define VERSION   1                    /* of marks */
+#define PIECE      32 /* rows before a mark */
+#define OPEN_MAX   32 /* files that are not stored yet; none is begun then */
+#define VERSION    1  /* of marks */
 
 static_assert(8 + OPEN_MAX * 12 <= OBSERVATION_MARK_MAX, "a mark has room for all of them");
 
@@ -50,11 +50,11 @@ struct name {
     char text[];
 };
 
-struct open_file { /* in "telling" */
+struct open_file {     /* in "telling" */
     uint64_t identity; /* of its name there */
     uint32_t told;
-    bool whole;        /* told to its end */
-    uint64_t number;   /* in the queue, of the mark behind it */
+    bool whole;      /* told to its end */
+    uint64_t number; /* in the queue, of the mark behind it */
     char name[NAME_MAX + 1];
 };
 
@@ -524,9 +524,8 @@ static int prepare_loop(struct tlsrpt *tlsrpt)
         (result = sd_event_add_defer(tlsrpt->loop, &tlsrpt->work, do_work, tlsrpt)) < 0 ||
         (result = sd_event_add_time(tlsrpt->loop, &tlsrpt->retry_timer, CLOCK_BOOTTIME, 0, 1000, tell_again, tlsrpt)) <
             0 ||
-        (result =
-             sd_event_add_time(tlsrpt->loop, &tlsrpt->search_timer, CLOCK_BOOTTIME, 0, 1000, search_again, tlsrpt)) <
-            0 ||
+        (result = sd_event_add_time(tlsrpt->loop, &tlsrpt->search_timer, CLOCK_BOOTTIME, 0, 1000, search_again,
+                                    tlsrpt)) < 0 ||
         (result = sd_event_add_time(tlsrpt->loop, &tlsrpt->keep_timer, CLOCK_BOOTTIME, 0, 1000, keep, tlsrpt)) < 0)
         return result;
     sd_event_source_set_priority(tlsrpt->stop_source, SD_EVENT_PRIORITY_IMPORTANT);
@@ -593,7 +592,8 @@ void tlsrpt_free(struct tlsrpt *tlsrpt)
     sd_event_source_disable_unref(tlsrpt->stop_source);
     sd_event_source_disable_unref(tlsrpt->stored_source);
     sd_event_unref(tlsrpt->loop);
-    const int descriptors[] = {tlsrpt->bad, tlsrpt->done, tlsrpt->telling, tlsrpt->folder, tlsrpt->stored, tlsrpt->stop};
+    const int descriptors[] = {tlsrpt->bad,    tlsrpt->done,   tlsrpt->telling,
+                               tlsrpt->folder, tlsrpt->stored, tlsrpt->stop};
     for (size_t i = 0; i < sizeof descriptors / sizeof descriptors[0]; i++)
         if (descriptors[i] >= 0)
             close(descriptors[i]);

@@ -19,7 +19,7 @@
 #include "ledger/cell.h"
 
 struct change {
-    uint32_t key[INDEX_PARTS]; /* key[0] is 0 in a place that is free; key[1] then is the next free one, from 1; 0 none */
+    uint32_t key[INDEX_PARTS]; /* [0] is 0 in a place that is free; [1] then is the next free one, from 1; 0 none */
 };
 
 struct change_list {

@@ -184,9 +184,11 @@ static void indexes_give(struct ledger *ledger, const struct conf *conf)
         if (fixed)
             claims[count++] = (struct claim){fixed, CLAIM_FIXED, i};
         if (name->index && name->index != fixed)
-            claims[count++] = (struct claim){name->index, fixed           ? CLAIM_LOST
-                                                          : name->partner ? CLAIM_IN_FORCE
-                                                                          : CLAIM_REMEMBERED, i};
+            claims[count++] = (struct claim){name->index,
+                                             fixed           ? CLAIM_LOST
+                                             : name->partner ? CLAIM_IN_FORCE
+                                                             : CLAIM_REMEMBERED,
+                                             i};
     }
     qsort(claims, count, sizeof *claims, compare_claims);
     uint32_t *given = array_allocate(conf->partner_count, sizeof *given);

@@ -27,8 +27,8 @@ struct source_table {
     struct ledger_source **buckets, **index_buckets;
     struct ledger_source *newest, *oldest; /* without an alarm, by last use */
     uint64_t used;
-    bool restored; /* the order of use is to be made */
-    struct ledger_source *first, *last;    /* all, by index */
+    bool restored;                      /* the order of use is to be made */
+    struct ledger_source *first, *last; /* all, by index */
     uint32_t index_last;
     bool index_wrapped;
     uint64_t evicted, refused;

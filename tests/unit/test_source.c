@@ -302,7 +302,8 @@ Test(source, a_million_spoofed_addresses)
     uint32_t alarm = row(EVENT_AUTH_SOURCE, 0xffffff)->cell.alarm->id;
     for (uint32_t i = 0; i < 4096; i++)
         apply_from(EVENT_AUTH_SOURCE, i, REASON_AUTH_UNKNOWN_USER, 1);
-    cr_assert_eq(sources_rows(f->ledger)->count, 4096); /* the index of the MIB takes its room when it is first asked for */
+    /* the index of the MIB takes its room when it is first asked for */
+    cr_assert_eq(sources_rows(f->ledger)->count, 4096);
     struct mallinfo2 before = mallinfo2();
     clock_t started = clock();
     for (uint32_t i = 0; i < million; i++) {

@@ -44,7 +44,8 @@ static void check_networks(const struct conf *conf, const struct conf_network *n
     plain.who = NULL;
     for (size_t i = 0; i < count; i++) {
         const struct address *address = &networks[i].address;
-        require(networks[i].prefix >= 1 && networks[i].prefix <= (address->family == ADDRESS_IPV4 ? 32 : 128), "prefix");
+        require(networks[i].prefix >= 1 && networks[i].prefix <= (address->family == ADDRESS_IPV4 ? 32 : 128),
+                "prefix");
         require(network_holds(&networks[i], address), "a network holds its address");
         require(conf_partner_at(conf, NULL, address) == conf_partner_at(&plain, NULL, address), "whose it is");
         require(conf_is_own(conf, address) == conf_is_own(&plain, address), "own");

@@ -17,7 +17,7 @@
 #include "collect/dns.h"
 
 #define RESOLVERS_MAX 8
-#define QUERIES_MAX 1024
+#define QUERIES_MAX   1024
 
 static sd_event *loop;
 static int waiting;
@@ -64,7 +64,8 @@ static json_t *targets_json(const struct dns_answer *answer)
     json_t *list = json_array();
     for (size_t i = 0; i < answer->target_count; i++) {
         const struct dns_target *target = &answer->targets[i];
-        json_array_append_new(list, json_pack("[i,i,i,s]", target->priority, target->weight, target->port, target->host));
+        json_array_append_new(list,
+                              json_pack("[i,i,i,s]", target->priority, target->weight, target->port, target->host));
     }
     return list;
 }
@@ -99,16 +100,15 @@ static void answered(void *context, const struct dns_answer *answer)
     if (asking)
         fail("called back from within dns_ask", answer->name);
     json_t *line = json_pack(
-        "{s:i,s:s,s:s,s:s,s:i,s:i,s:s,s:b,s:b,s:b,s:I,s:s,s:I,s:i,s:s,s:s,s:I,s:o,s:I,s:o,s:I,s:o}", "number", (int)(intptr_t)context,
-        "name", answer->name, "type", dns_type_name(answer->type), "reason", reason_name(answer->reason), "rcode",
-        answer->rcode, "ede", answer->ede, "ede_text", answer->ede_text, "authentic", answer->authentic,
-        "unconfirmed", answer->unconfirmed, "tcp",
-        answer->tcp, "ttl", (json_int_t)answer->ttl, "resolver", answer->resolver, "duration",
-        (json_int_t)answer->duration, "tries", (int)answer->tries, "detail", answer->detail, "canonical",
-        answer->canonical, "target_total", (json_int_t)answer->target_total, "targets",
-        answer->type == DNS_TLSA ? json_array() : targets_json(answer), "tlsa_total", (json_int_t)answer->tlsa_total, "tlsa",
-        tlsa_json(answer),
-        "address_total", (json_int_t)answer->address_total, "addresses", addresses_json(answer));
+        "{s:i,s:s,s:s,s:s,s:i,s:i,s:s,s:b,s:b,s:b,s:I,s:s,s:I,s:i,s:s,s:s,s:I,s:o,s:I,s:o,s:I,s:o}", "number",
+        (int)(intptr_t)context, "name", answer->name, "type", dns_type_name(answer->type), "reason",
+        reason_name(answer->reason), "rcode", answer->rcode, "ede", answer->ede, "ede_text", answer->ede_text,
+        "authentic", answer->authentic, "unconfirmed", answer->unconfirmed, "tcp", answer->tcp, "ttl",
+        (json_int_t)answer->ttl, "resolver", answer->resolver, "duration", (json_int_t)answer->duration, "tries",
+        (int)answer->tries, "detail", answer->detail, "canonical", answer->canonical, "target_total",
+        (json_int_t)answer->target_total, "targets", answer->type == DNS_TLSA ? json_array() : targets_json(answer),
+        "tlsa_total", (json_int_t)answer->tlsa_total, "tlsa", tlsa_json(answer), "address_total",
+        (json_int_t)answer->address_total, "addresses", addresses_json(answer));
     if (line == NULL)
         fail("no JSON of the answer for", answer->name);
     json_dumpf(line, stdout, JSON_COMPACT);

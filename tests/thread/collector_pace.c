@@ -16,7 +16,7 @@
 #include "base/queue.h"
 #include "collect/collector.h"
 
-#define PARTNERS 5
+#define PARTNERS       5
 #define CONNECT_BUDGET 200 /* milliseconds */
 
 static int failures;
@@ -109,24 +109,44 @@ int main(void)
     uint16_t silent_port, closed_port;
     char names[PARTNERS][16];
     struct conf_partner partners[PARTNERS];
-    struct conf_trust trust = {.name = "system", .ca_file = "", .ca_dir = "", .crl_file = "", .certificate = "",
-                               .key = "", .tls_min = 0x0303};
+    struct conf_trust trust = {
+        .name = "system", .ca_file = "", .ca_dir = "", .crl_file = "", .certificate = "", .key = "", .tls_min = 0x0303};
     struct conf_resolver resolver = {.name = "none", .address = {ADDRESS_IPV4, {127, 0, 0, 1}}, .port = 9};
     int silent = silent_listener(&silent_port), closed = silent_listener(&closed_port);
     close(closed);
     for (size_t i = 0; i < PARTNERS; i++) {
         snprintf(names[i], sizeof names[i], "partner%zu", i);
-        partners[i] = (struct conf_partner){
-            .name = names[i], .domain = "peer.example", .protocol = PROTOCOL_TLS, .service = "", .host = "",
-            .address = {ADDRESS_IPV4, {127, 0, 0, 1}}, .port = silent_port, .verify_name = "", .sni = "",
-            .interval = 3600, .proxy = "", .contact = "", .enabled = true, .families = FAMILIES_AUTO};
+        partners[i] = (struct conf_partner){.name = names[i],
+                                            .domain = "peer.example",
+                                            .protocol = PROTOCOL_TLS,
+                                            .service = "",
+                                            .host = "",
+                                            .address = {ADDRESS_IPV4, {127, 0, 0, 1}},
+                                            .port = silent_port,
+                                            .verify_name = "",
+                                            .sni = "",
+                                            .interval = 3600,
+                                            .proxy = "",
+                                            .contact = "",
+                                            .enabled = true,
+                                            .families = FAMILIES_AUTO};
     }
-    struct conf conf = {
-        .path = "", .trust_count = 1, .trusts = &trust, .resolver_count = 1, .resolvers = &resolver,
-        .partner_count = PARTNERS, .partners = partners,
-        .collectors = {.threads = 1, .in_flight = 1, .dns_in_flight = 10, .endpoints_per_partner = 8,
-                       .queue = 4096, .jitter = 2, .first_spread = 0, .confirm = 0,
-                       .budget = {300, 900, CONNECT_BUDGET, 200, 200, CONNECT_BUDGET, 50, 2000}}};
+    struct conf conf = {.path = "",
+                        .trust_count = 1,
+                        .trusts = &trust,
+                        .resolver_count = 1,
+                        .resolvers = &resolver,
+                        .partner_count = PARTNERS,
+                        .partners = partners,
+                        .collectors = {.threads = 1,
+                                       .in_flight = 1,
+                                       .dns_in_flight = 10,
+                                       .endpoints_per_partner = 8,
+                                       .queue = 4096,
+                                       .jitter = 2,
+                                       .first_spread = 0,
+                                       .confirm = 0,
+                                       .budget = {300, 900, CONNECT_BUDGET, 200, 200, CONNECT_BUDGET, 50, 2000}}};
     struct queue *queue = queue_new(conf.collectors.queue);
     if (!queue)
         return 1;

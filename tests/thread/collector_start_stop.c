@@ -17,23 +17,22 @@
 #include "base/queue.h"
 #include "collect/collector.h"
 
-#define ROUNDS 40
-#define PARTNERS 60
+#define ROUNDS       40
+#define PARTNERS     60
 #define STOP_AT_MOST (500 * 1000) /* microseconds; milliseconds without a sanitizer on an idle machine */
 
 /* A root that nobody has the key of, so that the profile is sound and cheap to load. */
-static const char root[] =
-    "-----BEGIN CERTIFICATE-----\n"
-    "MIIBlDCCATmgAwIBAgIUCc5sI9MQ4fpDZuAPp7qm1nU0DA8wCgYIKoZIzj0EAwIw\n"
-    "HjEcMBoGA1UEAwwTY29sbGVjdG9yIHRlc3Qgcm9vdDAgFw0yNjExMjIwODE3MTda\n"
-    "GA8yMTI2MTAyOTA4MTcxN1owHjEcMBoGA1UEAwwTY29sbGVjdG9yIHRlc3Qgcm9v\n"
-    "dDBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABJgPDn1GLFr2nl/Khop8tXQOhQT7\n"
-    "Ds7ROrHz3od5bhmhzLFZymumY3OHCLOFGEWRHd9p4xD6yL2O7ydw5Jgy5LmjUzBR\n"
-    "MB0GA1UdDgQWBBRtue8Uur8HyM/l5SEpvO3eLcMo1zAfBgNVHSMEGDAWgBRtue8U\n"
-    "ur8HyM/l5SEpvO3eLcMo1zAPBgNVHRMBAf8EBTADAQH/MAoGCCqGSM49BAMCA0kA\n"
-    "MEYCIQDYYmXfE8fo0Fmxv6camZIpsGrMYKmdihUcL3rf+9v1BQIhAI+irKuqK+/6\n"
-    "lzf5qm9AxMY49hpS9lc7a8dfqKe3ZMR7\n"
-    "-----END CERTIFICATE-----\n";
+static const char root[] = "-----BEGIN CERTIFICATE-----\n"
+                           "MIIBlDCCATmgAwIBAgIUCc5sI9MQ4fpDZuAPp7qm1nU0DA8wCgYIKoZIzj0EAwIw\n"
+                           "HjEcMBoGA1UEAwwTY29sbGVjdG9yIHRlc3Qgcm9vdDAgFw0yNjExMjIwODE3MTda\n"
+                           "GA8yMTI2MTAyOTA4MTcxN1owHjEcMBoGA1UEAwwTY29sbGVjdG9yIHRlc3Qgcm9v\n"
+                           "dDBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABJgPDn1GLFr2nl/Khop8tXQOhQT7\n"
+                           "Ds7ROrHz3od5bhmhzLFZymumY3OHCLOFGEWRHd9p4xD6yL2O7ydw5Jgy5LmjUzBR\n"
+                           "MB0GA1UdDgQWBBRtue8Uur8HyM/l5SEpvO3eLcMo1zAfBgNVHSMEGDAWgBRtue8U\n"
+                           "ur8HyM/l5SEpvO3eLcMo1zAPBgNVHRMBAf8EBTADAQH/MAoGCCqGSM49BAMCA0kA\n"
+                           "MEYCIQDYYmXfE8fo0Fmxv6camZIpsGrMYKmdihUcL3rf+9v1BQIhAI+irKuqK+/6\n"
+                           "lzf5qm9AxMY49hpS9lc7a8dfqKe3ZMR7\n"
+                           "-----END CERTIFICATE-----\n";
 
 static void write_root(char *path)
 {
@@ -74,10 +73,20 @@ static void make_partners(struct conf_partner *partners, char names[][16], char 
         snprintf(proxies[i], 40, "%s://127.0.0.1:%u", i ? "http" : "socks5", ports[i]);
     for (size_t i = 0; i < PARTNERS; i++) {
         snprintf(names[i], 16, "partner%zu", i);
-        partners[i] = (struct conf_partner){
-            .name = names[i], .domain = "peer.example", .protocol = protocols[i % 5], .service = "", .host = "",
-            .address = {ADDRESS_IPV4, {127, 0, 0, 1}}, .port = ports[i % 3], .verify_name = "", .sni = "",
-            .interval = 1, .proxy = i % 4 == 3 ? proxies[i / 4 % 3] : "", .contact = "", .enabled = i % 10 != 9, .families = FAMILIES_AUTO};
+        partners[i] = (struct conf_partner){.name = names[i],
+                                            .domain = "peer.example",
+                                            .protocol = protocols[i % 5],
+                                            .service = "",
+                                            .host = "",
+                                            .address = {ADDRESS_IPV4, {127, 0, 0, 1}},
+                                            .port = ports[i % 3],
+                                            .verify_name = "",
+                                            .sni = "",
+                                            .interval = 1,
+                                            .proxy = i % 4 == 3 ? proxies[i / 4 % 3] : "",
+                                            .contact = "",
+                                            .enabled = i % 10 != 9,
+                                            .families = FAMILIES_AUTO};
     }
 }
 
@@ -127,8 +136,13 @@ int main(void)
     char path[] = "/tmp/fedwarden-root-XXXXXX";
     char names[PARTNERS][16], proxies[3][40];
     struct conf_partner partners[PARTNERS];
-    struct conf_trust trust = {.name = "system", .ca_file = path, .ca_dir = "", .crl_file = "",
-                               .certificate = "", .key = "", .tls_min = 0x0303};
+    struct conf_trust trust = {.name = "system",
+                               .ca_file = path,
+                               .ca_dir = "",
+                               .crl_file = "",
+                               .certificate = "",
+                               .key = "",
+                               .tls_min = 0x0303};
     struct conf_resolver resolver = {.name = "none", .address = {ADDRESS_IPV4, {127, 0, 0, 1}}, .port = 9};
     pthread_t thread;
     int silent = listener(&ports[0]), hanging = listener(&ports[1]), closed = listener(&ports[2]);
@@ -137,12 +151,23 @@ int main(void)
         return 1;
     make_partners(partners, names, proxies, ports);
     write_root(path);
-    struct conf conf = {
-        .path = "", .trust_count = 1, .trusts = &trust, .resolver_count = 1, .resolvers = &resolver,
-        .partner_count = PARTNERS, .partners = partners,
-        .collectors = {.threads = 4, .in_flight = 5, .dns_in_flight = 10, .endpoints_per_partner = 8,
-                       .handshakes_per_second = 500, .queue = 4096, .jitter = 2, .first_spread = 0, .confirm = 3,
-                       .budget = {300, 900, 200, 200, 200, 200, 50, 2000}}};
+    struct conf conf = {.path = "",
+                        .trust_count = 1,
+                        .trusts = &trust,
+                        .resolver_count = 1,
+                        .resolvers = &resolver,
+                        .partner_count = PARTNERS,
+                        .partners = partners,
+                        .collectors = {.threads = 4,
+                                       .in_flight = 5,
+                                       .dns_in_flight = 10,
+                                       .endpoints_per_partner = 8,
+                                       .handshakes_per_second = 500,
+                                       .queue = 4096,
+                                       .jitter = 2,
+                                       .first_spread = 0,
+                                       .confirm = 3,
+                                       .budget = {300, 900, 200, 200, 200, 200, 50, 2000}}};
     struct queue *queue = queue_new(conf.collectors.queue);
     if (!queue)
         return 1;

@@ -128,8 +128,9 @@ static void write_record_line(void)
         snprintf(rest, room, "ERROR: tls [tls_server.c:1330]: tls_h_read_f(): protocol level error\n");
         break;
     case 1:
-        snprintf(rest, room, "ERROR: tls [tls_util.h:50]: tls_err_ret(): TLS accept:error:0A0000C7:SSL routines::peer "
-                             "did not return a certificate (sni: unknown)\n");
+        snprintf(rest, room,
+                 "ERROR: tls [tls_util.h:50]: tls_err_ret(): TLS accept:error:0A0000C7:SSL routines::peer "
+                 "did not return a certificate (sni: unknown)\n");
         break;
     case 2:
         number = processes[process].number = new_event();

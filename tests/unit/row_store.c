@@ -11,9 +11,10 @@
 #define ROW_TEXT 8192
 
 static const unsigned key_parts[LEDGER_ROW_END] = {
-    [LEDGER_ROW_STATE] = 1,         [LEDGER_ROW_NAME] = 1,  [LEDGER_ROW_FIXED] = 1,       [LEDGER_ROW_TOTAL] = 1,
-    [LEDGER_ROW_REASON] = 1,        [LEDGER_ROW_SELF] = 1,  [LEDGER_ROW_PARTNER] = 1,     [LEDGER_ROW_PARTNER_EVENT] = 2,
-    [LEDGER_ROW_PARTNER_REASON] = 2, [LEDGER_ROW_PROBE] = 2, [LEDGER_ROW_CERTIFICATE] = 3, [LEDGER_ROW_SOURCE] = 1,
+    [LEDGER_ROW_STATE] = 1,   [LEDGER_ROW_NAME] = 1,          [LEDGER_ROW_FIXED] = 1,
+    [LEDGER_ROW_TOTAL] = 1,   [LEDGER_ROW_REASON] = 1,        [LEDGER_ROW_SELF] = 1,
+    [LEDGER_ROW_PARTNER] = 1, [LEDGER_ROW_PARTNER_EVENT] = 2, [LEDGER_ROW_PARTNER_REASON] = 2,
+    [LEDGER_ROW_PROBE] = 2,   [LEDGER_ROW_CERTIFICATE] = 3,   [LEDGER_ROW_SOURCE] = 1,
     [LEDGER_ROW_ALARM] = 1};
 
 void row_store_init(struct row_store *store)
@@ -122,7 +123,7 @@ struct ledger *row_store_restore(const struct row_store *store, int64_t wall, in
 
 /* ---- the values of a row as text ---- */
 
-#define SAY(...)    text_append(out, size, __VA_ARGS__)
+#define SAY(...)         text_append(out, size, __VA_ARGS__)
 #define NUMBER(of, name) SAY(" " #name " %" PRId64, (int64_t)(of)->name)
 #define TEXT(of, name)   SAY(" " #name " \"%s\"", (of)->name)
 
@@ -361,8 +362,8 @@ static bool entries_differ(enum ledger_row kind, const struct index_entry *a, co
 {
     static char x[ROW_TEXT], y[ROW_TEXT];
     if (memcmp(a->key, b->key, sizeof a->key) != 0) {
-        snprintf(out, size, "row %d of %" PRIu32 " %" PRIu32 " %" PRIu32 " against %" PRIu32 " %" PRIu32 " %" PRIu32, kind,
-                 a->key[0], a->key[1], a->key[2], b->key[0], b->key[1], b->key[2]);
+        snprintf(out, size, "row %d of %" PRIu32 " %" PRIu32 " %" PRIu32 " against %" PRIu32 " %" PRIu32 " %" PRIu32,
+                 kind, a->key[0], a->key[1], a->key[2], b->key[0], b->key[1], b->key[2]);
         return true;
     }
     if (memcmp(a->cell, b->cell, ledger_row_size(kind)) == 0)

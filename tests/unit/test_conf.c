@@ -189,18 +189,22 @@ static const struct {
     {TRUST("ca_file = \"sub\";"), "f.conf:1: trusts[0].ca_file: \"sub\" is no regular file"},
     {TRUST("ca_file = \"text.txt\";"), "f.conf:1: trusts[0].ca_file: \"text.txt\" holds no certificate in PEM: no line "
                                        "\"-----BEGIN ... CERTIFICATE-----\""},
-    {PARTNER("expiry_days = [7, 14];"), "f.conf:1: partners[0].expiry_days[1]: 14 is not less than the 7 before it: each "
-                                        "step comes later"},
+    {PARTNER("expiry_days = [7, 14];"),
+     "f.conf:1: partners[0].expiry_days[1]: 14 is not less than the 7 before it: each "
+     "step comes later"},
     {PARTNER("expiry_days = [30, 14, 7, 1];"), "f.conf:1: partners[0].expiry_days: has 4 elements: one to 3 numbers of "
                                                "days, such as [30, 14, 7]"},
-    {PARTNER("expiry_days = [];"), "f.conf:1: partners[0].expiry_days: has 0 elements: one to 3 numbers of days, such as "
-                                   "[30, 14, 7]"},
-    {PARTNER("expiry_days = [3651];"), "f.conf:1: partners[0].expiry_days[0]: 3651 is out of range: 0 to 3650 is possible"},
+    {PARTNER("expiry_days = [];"),
+     "f.conf:1: partners[0].expiry_days: has 0 elements: one to 3 numbers of days, such as "
+     "[30, 14, 7]"},
+    {PARTNER("expiry_days = [3651];"),
+     "f.conf:1: partners[0].expiry_days[0]: 3651 is out of range: 0 to 3650 is possible"},
     {PARTNER("expiry_days = \"14\";"), "f.conf:1: partners[0].expiry_days: must be a whole number, 0 to 3650"},
     {TRUST("crl_urls = (\"file:///etc/passwd\");"), "f.conf:1: trusts[0].crl_urls[0]: \"file:///etc/passwd\" is no URL "
-                                                     "that begins with http:// or https://"},
-    {TRUST("crl_urls = \"http://u:p@a.example/x\";"), "f.conf:1: trusts[0].crl_urls: \"http://u:p@a.example/x\" holds a "
-                                                       "user or password; it would be shown"},
+                                                    "that begins with http:// or https://"},
+    {TRUST("crl_urls = \"http://u:p@a.example/x\";"),
+     "f.conf:1: trusts[0].crl_urls: \"http://u:p@a.example/x\" holds a "
+     "user or password; it would be shown"},
     {TRUST("crl_urls = [\"http:///x\"];"), "f.conf:1: trusts[0].crl_urls[0]: \"http:///x\" names no host"},
     {TRUST("crl_urls = [\"https://a/b c\"];"), "f.conf:1: trusts[0].crl_urls[0]: \"https://a/b c\" holds a blank or a "
                                                "character that is not ASCII; write it as %20 and so on"},

@@ -50,12 +50,12 @@ static const struct {
     {"line\nend\r", 9, "line\\x0aend\\x0d"},
     {"caf\xc3\xa9", 5, "caf\xc3\xa9"},
     {"\xc3", 1, "\\xc3"},
-    {"\xc0\xaf", 2, "\\xc0\\xaf"},             /* overlong */
-    {"\xed\xa0\x80", 3, "\\xed\\xa0\\x80"},     /* surrogate */
+    {"\xc0\xaf", 2, "\\xc0\\xaf"},          /* overlong */
+    {"\xed\xa0\x80", 3, "\\xed\\xa0\\x80"}, /* surrogate */
     {"\xf4\x90\x80\x80", 4, "\\xf4\\x90\\x80\\x80"},
-    {"\xc2\x9b", 2, "\\xc2\\x9b"},             /* C1 control: CSI */
-    {"\xe2\x80\xae", 3, "\\xe2\\x80\\xae"},     /* right-to-left override */
-    {"\xe2\x80\xa8", 3, "\\xe2\\x80\\xa8"},     /* line separator */
+    {"\xc2\x9b", 2, "\\xc2\\x9b"},          /* C1 control: CSI */
+    {"\xe2\x80\xae", 3, "\\xe2\\x80\\xae"}, /* right-to-left override */
+    {"\xe2\x80\xa8", 3, "\\xe2\\x80\\xa8"}, /* line separator */
     {"\x1b[31m", 5, "\\x1b[31m"},
 };
 

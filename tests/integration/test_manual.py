@@ -74,3 +74,13 @@ def test_completion(words, offered):
     script = f"""PATH={BUILD}:$PATH; source {lab.REPOSITORY}/conf/bash-completion/fedwarden
         COMP_WORDS=({' '.join(words)}) COMP_CWORD={len(words) - 1}; _fedwarden; printf '%s\\n' "${{COMPREPLY[@]}}" """
     assert offered in lab.run("bash", "-c", script).split()
+
+
+def test_completion_runs_nothing(tmp_path):
+    """Names of a configuration are words, whatever they look like."""
+    conf, ran = tmp_path / "fedwarden.conf", tmp_path / "ran"
+    conf.write_text('partners = (\n{ name = "$(touch ' + str(ran) + ')"; },\n{ name = "contoso"; } );\n', encoding="ascii")
+    script = f"""source {lab.REPOSITORY}/conf/bash-completion/fedwarden
+        COMP_WORDS=(fedwarden check -c {conf} con) COMP_CWORD=4; _fedwarden; printf '%s\\n' "${{COMPREPLY[@]}}" """
+    assert lab.run("bash", "-c", script).split() == ["contoso"]
+    assert not ran.exists()

@@ -8,6 +8,7 @@
 #include "cli/report_parts.h"
 
 #include <stdarg.h>
+#include <string.h>
 #include <time.h>
 
 #include "base/clock.h"
@@ -39,7 +40,7 @@ static void print_zone(FILE *out, int64_t wall)
     struct tm parts;
     time_t seconds = (time_t)(wall / CLOCK_SECOND);
     if (localtime_r(&seconds, &parts) && strftime(zone, sizeof zone, "%Z, UTC%z", &parts) > 0)
-        html_text(out, zone);
+        html_text(out, strcmp(zone, "UTC, UTC+0000") == 0 ? "UTC" : zone);
 }
 
 static void print_header(FILE *out, const struct report *report)

@@ -6,7 +6,7 @@
  */
 #include "cli/report_parts.h"
 
-const char report_style_source[] = "sha256-rQF/KvmTTlitKG1OUlyoBpaLzt2AAoyRD5mrlc6zrnI=";
+const char report_style_source[] = "sha256-YhmhjWA1UmfwJhGOBePRp56dwZYWngMmw5zdjejAroA=";
 
 const char report_style[] =
     "\n"
@@ -48,7 +48,7 @@ const char report_style[] =
     "caption{text-align:left;color:var(--dim);font-size:.85rem;padding:.25rem 0}\n"
     "th,td{text-align:left;vertical-align:top;padding:.35rem .8rem .35rem 0;border-top:1px solid var(--line)}\n"
     "thead th{white-space:nowrap;border-top:0;color:var(--dim);font-weight:600;font-size:.85rem}\n"
-    "tbody th{font-weight:600}\n"
+    "tbody th{font-weight:600;min-width:8rem}\n"
     "td.short{white-space:nowrap}\n"
     "time{white-space:nowrap}\n"
     "td.wide{width:32%;min-width:8rem}\n"

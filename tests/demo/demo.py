@@ -253,6 +253,7 @@ def keep(scene, screen):
             ("", "snmptable with the same options, and fedwPartnerTable, fedwAlarmTable, fedwProbeTable, "
                  "fedwCertificateTable, fedwReasonTable"),
             ("check", f"{scene.fedwarden.program} check -c {scene.fedwarden.conf}"),
+            ("status", f"{scene.fedwarden.program} status -c {scene.fedwarden.conf}; history, and report --html FILE, likewise"),
             ("watch", f"{play_file} watch            notifications as they come, until Ctrl-C"),
             ("break", f"{play_file} break {names}"),
             ("repair", f"{play_file} repair {names}"),

@@ -5,7 +5,7 @@
  * for long, and when it is restarted. One that ends after that without an answer may have taken it, since the daemon
  * answers what it has stored; only who sent it can tell whether once too often is better than not at all.
  *
- * An answer comes when the event is stored, which takes a quarter of a second: of several lines, up to AHEAD are sent
+ * An answer comes when the event is stored, which a slow disk delays: of several lines, up to AHEAD are sent
  * before the first is answered. Answers come in the order of the events, so a script that waits for the answer to a line
  * before it writes the next has it at once.
  *

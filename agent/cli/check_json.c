@@ -110,6 +110,8 @@ static json_t *certificate_array(const struct walk_endpoint *endpoint)
 void check_json(FILE *out, const struct walk *walk)
 {
     const struct reason_info *info = reason_info(walk->reason);
+    char address[ADDRESS_TEXT_SIZE], filled[REASON_RESOLUTION_MAX + 1];
+    struct guidance known = walk_guidance(walk, address);
     json_t *object = json_object(), *steps = json_array();
     member_text(object, "partner", walk->partner->name);
     member_text(object, "domain", walk->partner->domain);
@@ -120,8 +122,8 @@ void check_json(FILE *out, const struct walk *walk)
     member_number(object, "event", walk->reason == REASON_NONE ? EVENT_NONE : info->event);
     member_text(object, "stage", stage_name(walk->stage));
     member_text(object, "who", actor_name(info->actor));
-    member_text(object, "cause", info->cause);
-    member_text(object, "resolution", info->resolution);
+    member_text(object, "cause", guidance_cause(walk->reason, &known, filled));
+    member_text(object, "resolution", guidance_resolution(walk->reason, &known, filled));
     member_text(object, "detail", walk->detail);
     member_number(object, "duration_ms", milliseconds(walk->duration));
     for (size_t i = 0; i < walk->step_count; i++)

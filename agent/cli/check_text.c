@@ -236,11 +236,13 @@ static void print_steps(FILE *out, const struct walk *walk, const struct check_s
 static void print_guidance(FILE *out, const struct walk *walk)
 {
     const struct reason_info *info = reason_info(walk->reason);
+    char address[ADDRESS_TEXT_SIZE], cause[REASON_CAUSE_MAX + 1], resolution[REASON_RESOLUTION_MAX + 1];
+    struct guidance known = walk_guidance(walk, address);
     fputc('\n', out);
     if (*walk->detail)
         fprintf(out, "  detail      %s\n", walk->detail);
-    fprintf(out, "  cause       %s\n  resolution  %s\n  who acts    %s", info->cause, info->resolution,
-            actor_name(info->actor));
+    fprintf(out, "  cause       %s\n  resolution  %s\n  who acts    %s", guidance_cause(walk->reason, &known, cause),
+            guidance_resolution(walk->reason, &known, resolution), actor_name(info->actor));
     if (info->actor == ACTOR_PARTNER && *walk->partner->contact)
         fprintf(out, " (%s)", walk->partner->contact);
     fprintf(out, "          more: fedwarden explain %s\n", info->name);

@@ -22,6 +22,8 @@ void run_log_transition(const struct transition *transition)
     const struct reason_info *reason = reason_info(alarm->reason);
     const char *name = *alarm->name ? alarm->name : alarm->source ? "no partner" : "fedwarden itself";
     char address[ADDRESS_TEXT_SIZE], place[OBSERVATION_NAME + ADDRESS_TEXT_SIZE + 16], id[16];
+    char cause[REASON_CAUSE_MAX + 1], resolution[REASON_RESOLUTION_MAX + 1];
+    struct guidance known = ledger_guidance(alarm, address);
 
     text_format(id, sizeof id, "%" PRIu32, alarm->id);
     write_place(alarm, address_text(&alarm->address, address), place, sizeof place);
@@ -41,7 +43,8 @@ void run_log_transition(const struct transition *transition)
         log_record(LOG_LEVEL_NOTICE, "alarm", fields, count, "%s cleared: %s, %s, %s %s", id, name,
                    event_name(alarm->event), reason->name, place);
     else
-        log_record(LOG_LEVEL_NOTICE, "alarm", fields, count, "%s %s: %s, %s, %s (%s) %s: %s Cause: %s Resolution: %s", id,
-                   kinds[transition->kind], name, event_name(alarm->event), reason->name,
-                   severity_name(alarm->severity), place, alarm->detail, reason->cause, reason->resolution);
+        log_record(LOG_LEVEL_NOTICE, "alarm", fields, count, "%s %s: %s, %s, %s (%s) %s: %s Cause: %s Resolution: %s",
+                   id, kinds[transition->kind], name, event_name(alarm->event), reason->name,
+                   severity_name(alarm->severity), place, alarm->detail, guidance_cause(alarm->reason, &known, cause),
+                   guidance_resolution(alarm->reason, &known, resolution));
 }

@@ -43,7 +43,8 @@ json_t *status_alarm_object(const struct ledger_alarm *alarm, uint32_t count)
     static const char *const places[] = {
         [SHOW_PARTNER] = "partner", [SHOW_SOURCE] = "source", [SHOW_MONITOR] = "monitor"};
     const struct reason_info *info = reason_info(alarm->reason);
-    char address[ADDRESS_TEXT_SIZE];
+    char address[ADDRESS_TEXT_SIZE], filled[REASON_RESOLUTION_MAX + 1];
+    struct guidance known = ledger_guidance(alarm, address);
     json_t *object = json_object();
     member_number(object, "alarm", alarm->id);
     member_text(object, "of", places[show_place(alarm)]);
@@ -62,8 +63,8 @@ json_t *status_alarm_object(const struct ledger_alarm *alarm, uint32_t count)
     member_number(object, "window_s", alarm->window_seconds);
     member_number(object, "total", (int64_t)alarm->total);
     member_text(object, "detail", alarm->detail);
-    member_text(object, "cause", info->cause);
-    member_text(object, "resolution", info->resolution);
+    member_text(object, "cause", guidance_cause(alarm->reason, &known, filled));
+    member_text(object, "resolution", guidance_resolution(alarm->reason, &known, filled));
     member_text(object, "who", actor_name(info->actor));
     member_text(object, "contact", alarm->contact);
     return object;

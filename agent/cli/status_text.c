@@ -219,10 +219,11 @@ static void print_table(FILE *out, const struct show *show, const struct term *t
 static void print_guidance(FILE *out, const struct term *term, const struct ledger_alarm *alarm)
 {
     const struct reason_info *info = reason_info(alarm->reason);
-    char text[3 * OBSERVATION_DETAIL];
-    text_format(text, sizeof text, "cause: %s", info->cause);
+    char text[3 * OBSERVATION_DETAIL], filled[REASON_RESOLUTION_MAX + 1], address[ADDRESS_TEXT_SIZE];
+    struct guidance known = ledger_guidance(alarm, address);
+    text_format(text, sizeof text, "cause: %s", guidance_cause(alarm->reason, &known, filled));
     term_wrap(out, term, 4, text);
-    text_format(text, sizeof text, "resolution: %s", info->resolution);
+    text_format(text, sizeof text, "resolution: %s", guidance_resolution(alarm->reason, &known, filled));
     term_wrap(out, term, 4, text);
     text_format(text, sizeof text, "who acts: %s", actor_name(info->actor));
     if (info->actor == ACTOR_PARTNER && *alarm->contact)

@@ -129,6 +129,22 @@ void walk_judge(struct walk *walk)
     }
 }
 
+struct guidance walk_guidance(const struct walk *walk, char address[ADDRESS_TEXT_SIZE])
+{
+    struct guidance known = {
+        .partner = walk->partner->name, .contact = walk->partner->contact, .target = "", .address = ""};
+    if (walk->endpoint >= 0) {
+        const struct walk_endpoint *endpoint = &walk->endpoints[walk->endpoint];
+        known.target = endpoint->target;
+        known.address = address_text(&endpoint->address, address);
+        known.port = endpoint->port;
+    }
+    for (size_t i = 0; walk->endpoint < 0 && !*known.target && i < walk->step_count; i++)
+        if (walk->steps[i].endpoint < 0 && walk->steps[i].reason == walk->reason)
+            known.target = walk->steps[i].target;
+    return known;
+}
+
 size_t walk_endpoints_ok(const struct walk *walk)
 {
     size_t ok = 0;

@@ -34,6 +34,15 @@ static bool has_own_guidance(enum reason reason)
     return reason != REASON_UNCLASSIFIED && reason % 100 != 99;
 }
 
+struct guidance ledger_guidance(const struct ledger_alarm *alarm, char address[ADDRESS_TEXT_SIZE])
+{
+    return (struct guidance){.partner = alarm->name,
+                             .contact = alarm->contact,
+                             .target = alarm->target,
+                             .address = address_text(&alarm->address, address),
+                             .port = alarm->port};
+}
+
 enum severity alarm_severity(enum reason reason, int64_t not_after, int64_t wall, const struct conf_partner *conf)
 {
     if (!has_own_guidance(reason))

@@ -27,6 +27,23 @@ static void resource_value(const struct ledger_alarm *alarm, struct value *value
     value->oid_length = length;
 }
 
+/* As value_foreign: valid until the next call. */
+static const char *cause_of(const struct ledger_alarm *alarm)
+{
+    static char cause[REASON_CAUSE_MAX + 1];
+    char address[ADDRESS_TEXT_SIZE];
+    struct guidance known = ledger_guidance(alarm, address);
+    return guidance_cause(alarm->reason, &known, cause);
+}
+
+static const char *resolution_of(const struct ledger_alarm *alarm)
+{
+    static char resolution[REASON_RESOLUTION_MAX + 1];
+    char address[ADDRESS_TEXT_SIZE];
+    struct guidance known = ledger_guidance(alarm, address);
+    return guidance_resolution(alarm->reason, &known, resolution);
+}
+
 void mib_alarm_value(const struct moment *moment, const struct ledger_alarm *alarm, uint32_t column,
                      struct value *value)
 {
@@ -60,9 +77,9 @@ void mib_alarm_value(const struct moment *moment, const struct ledger_alarm *ala
     case MIB_ALARM_DETAIL:
         return value_text(value, alarm->detail);
     case MIB_ALARM_CAUSE:
-        return value_text(value, reason_info(alarm->reason)->cause);
+        return value_text(value, cause_of(alarm));
     case MIB_ALARM_RESOLUTION:
-        return value_text(value, reason_info(alarm->reason)->resolution);
+        return value_text(value, resolution_of(alarm));
     case MIB_ALARM_ACTOR:
         return value_integer(value, reason_info(alarm->reason)->actor);
     case MIB_ALARM_PARTNER_INDEX:

@@ -102,6 +102,15 @@ static void text_value(const struct moment *moment, const struct ledger_partner 
     value_text(value, text);
 }
 
+/* As value_foreign: valid until the next call. */
+static const char *resolution_of(const struct ledger_partner *partner)
+{
+    static char resolution[REASON_RESOLUTION_MAX + 1];
+    struct guidance known = {
+        .partner = partner->conf->name, .contact = partner->conf->contact, .target = "", .address = ""};
+    return guidance_resolution(partner->reason, &known, resolution);
+}
+
 static void partner_value(const struct moment *moment, const struct index_entry *row, uint32_t column,
                           struct value *value)
 {
@@ -114,7 +123,7 @@ static void partner_value(const struct moment *moment, const struct index_entry 
     case ACTOR:
         return value_integer(value, reason_info(partner->reason)->actor);
     case RESOLUTION:
-        return value_text(value, reason_info(partner->reason)->resolution);
+        return value_text(value, resolution_of(partner));
     case SINCE_TIME:
         return value_date(value, partner->since_wall);
     case SINCE_AGE:

@@ -9,7 +9,8 @@
  * severity    perceived severity of an alarm with this reason (ITU-T X.733)
  * actor       who has to act
  * cause       what happened, at most REASON_CAUSE_MAX octets: it must fit into a notification
- * resolution  what to do, at most REASON_RESOLUTION_MAX octets
+ * resolution  what to do, at most REASON_RESOLUTION_MAX octets. In both, words such as "the partner", "The peer" or "one
+ *             address" stand for who it is: base/guidance.h puts the name there, where it is known
  * aliases     what else it is called, separated by blanks: HRESULT and its name, Windows error or event number,
  *             X509:n (X509_V_ERR_n of OpenSSL), alert:n (TLS alert description), rcode:n, EDE:n (RFC 8914), the
  *             result types of RFC 8460

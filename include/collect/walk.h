@@ -10,6 +10,7 @@
 #include <stddef.h>
 
 #include "base/conf.h"
+#include "base/guidance.h"
 #include "base/observation.h"
 
 enum stage { /* the words of interface: --json */
@@ -106,6 +107,9 @@ void step_worsen(struct walk_step *step, enum reason reason, const char *detail)
 
 /* walk_judge(walk): sets reason, stage, endpoint, detail and not_after from its steps and endpoints. */
 void walk_judge(struct walk *walk);
+
+/* walk_guidance(walk, address): whom the guidance of its reason is about; valid as long as the walk and `address` are. */
+struct guidance walk_guidance(const struct walk *walk, char address[ADDRESS_TEXT_SIZE]);
 
 /* walk_endpoints_ok(walk): endpoints without a reason. */
 size_t walk_endpoints_ok(const struct walk *walk);

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/conf.h"
+#include "base/guidance.h"
 #include "base/hash.h"
 #include "base/index.h"
 #include "base/observation.h"
@@ -172,6 +173,9 @@ struct ledger_alarm {
     struct ledger_mark mark;
 };
 #define LEDGER_CHANGE_GAP (2 * CLOCK_SECOND)
+
+/* ledger_guidance(alarm, address): whom its guidance is about; valid as long as the alarm and `address` are. */
+struct guidance ledger_guidance(const struct ledger_alarm *alarm, char address[ADDRESS_TEXT_SIZE]);
 
 /* What happened to an alarm, by value: a notification is made from it alone. */
 enum transition_kind { TRANSITION_RAISED = 1, TRANSITION_CHANGED, TRANSITION_CLEARED };

@@ -125,7 +125,7 @@ def test_a_notification_arrives_at_its_partner(watched):
         rows = watched.zabbix.api.call("history.get", history=2, itemids=item[0]["itemid"], output="extend")
         return [row["value"] for row in rows]
 
-    assert lab.wait_until(lambda: any("nothing listens on the port" in text for text in received("woodgrove")), FAR, 0.5), \
+    assert lab.wait_until(lambda: any("nothing listens on port" in text for text in received("woodgrove")), FAR, 0.5), \
         watched.zabbix.server.traps.read_text()
     watched.scene.repair_port()
     assert lab.wait_until(lambda: len(received("woodgrove")) >= 2, FAR, 0.5)

@@ -515,8 +515,6 @@ Test(history, an_older_schema_is_brought_up_to_date_or_left_alone)
     sqlite3_close(db);
 }
 
-/* ---- what is appended ---- */
-
 struct heard {
     size_t count;
     uint64_t first, last;
@@ -533,6 +531,54 @@ static void hear(void *context, const struct transition *transition)
     heard->last = transition->sequence;
     heard->count++;
 }
+
+/* What was written by another fedwarden. */
+static void run_file(const char *path)
+{
+    char sql[65536];
+    sqlite3 *db;
+    FILE *file = fopen(path, "r");
+    cr_assert_not_null(file, "%s", path);
+    size_t length = fread(sql, 1, sizeof sql - 1, file);
+    cr_assert(feof(file));
+    fclose(file);
+    sql[length] = '\0';
+    cr_assert_eq(sqlite3_open(HISTORY_PATH, &db), SQLITE_OK);
+    cr_assert_eq(history_run(db, sql), SQLITE_OK, "%s", sqlite3_errmsg(db));
+    sqlite3_close(db);
+}
+
+Test(history, what_the_first_schema_holds_goes_on)
+{
+    struct heard heard = {0};
+    enum history_opened opened;
+    char problem[HISTORY_PROBLEM];
+    run_file(SCHEMAS "/history_schema_1.sql");
+    struct history *history = history_open(HISTORY_PATH, &opened, problem, sizeof problem);
+    cr_assert_eq(opened, HISTORY_KEPT, "%s", problem);
+    cr_expect_eq(history_unsent(history, 100, hear, &heard), 12);
+    cr_expect(heard.ordered && heard.first == 1 && heard.last == 12);
+    history_close(history, NULL, 0, 0);
+    cr_expect_eq(number_of("SELECT count(*) FROM failures"), 7);
+    cr_expect_eq(number_of("SELECT count(*) FROM verdicts"), 21);
+
+    struct life *life = life_begin(2);
+    struct ledger *ledger = life->fixture.ledger;
+    cr_assert_eq(life->opened, HISTORY_KEPT, "%s", life->problem);
+    cr_expect_eq(life->step, 12, "the mark");
+    cr_expect_eq(ledger->events[EVENT_AUTH_SOURCE].count, 54);
+    cr_expect_eq(ledger->events[EVENT_CONNECTION].count, 15);
+    cr_expect_eq(ledger->alarms.count, 4);
+    cr_expect_not_null(index_find(&ledger->alarms, (uint32_t[]){7}));
+    cr_expect_eq(ledger->sequence, 12, "nothing is told again");
+    life_work(life);
+    life_store(life);
+    life_end(life);
+    cr_expect_eq(number_of("PRAGMA user_version"), HISTORY_SCHEMA);
+    cr_expect_eq(number_of("SELECT skip FROM marks"), 13);
+}
+
+/* ---- what is appended ---- */
 
 Test(history, notifications_that_were_not_sent_are_told_again)
 {

@@ -79,5 +79,5 @@ def test_snmptrapd_as_shipped(scene):
         assert lab.wait_until(lambda: "fedwConnectionRaised" in received.read_text(), FAR), trapd.tail()
         line = next(text for text in received.read_text().splitlines() if "fedwConnectionRaised" in text)
         for words in ("fedwAlarmReason.", "= tcpRefused", "fedwAlarmPartnerName.", "woodgrove", "fedwAlarmState.", "= raised",
-                      "nothing listens on the port", "UDP: [127.0.0.1]"):
+                      "nothing listens on port", "UDP: [127.0.0.1]"):
             assert words in line, line

@@ -189,7 +189,10 @@ static void keep_after(struct tlsrpt *tlsrpt, int64_t microseconds)
     sd_event_source_set_enabled(tlsrpt->keep_timer, SD_EVENT_ONESHOT);
 }
 
-/* Moves it from "telling" into one of our folders, under another name when there is one of its name. */
+/*
+ * Moves it from "telling" into one of our folders, under another name when there is one of its name; where there are very
+ * many of those under the one it has, because what stays in "telling" is counted again after a restart.
+ */
 static bool move_file(struct tlsrpt *tlsrpt, const char *name, int folder)
 {
     char other[NAME_MAX + 1];
@@ -203,7 +206,10 @@ static bool move_file(struct tlsrpt *tlsrpt, const char *name, int folder)
             return false;
         text_format(other, sizeof other, "%d.%.200s", i, plain_name(name));
     }
-    return false;
+    if (renameat2(tlsrpt->telling, name, folder, name, RENAME_NOREPLACE) < 0)
+        return false;
+    keep_after(tlsrpt, KEEP_SOON);
+    return true;
 }
 
 /* Moves it to "telling"; `out` becomes its name there. */

@@ -395,3 +395,14 @@ def test_reports_that_are_dropped(daemon):
     os.utime(reports / "later.json", (1, 1))
     daemon.start()
     daemon.wait_count(1, before + 47)
+
+
+def test_a_report_leaves_telling_however_often_its_name_was_there(daemon):
+    """What stays there is counted again after a restart."""
+    reports = daemon.top / "reports"
+    for name in ("z.json", *(f"{i}.z.json" for i in range(1, 1000))):
+        (reports / "done" / name).touch()
+    (reports / ".z").write_bytes(report(3))
+    os.rename(reports / ".z", reports / "z.json")
+    assert lab.wait_until(lambda: any(len(f.name) == 23 for f in (reports / "done").glob("*.z.json")), FAR)
+    assert not list((reports / "telling").iterdir())

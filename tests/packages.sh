@@ -15,7 +15,7 @@ test="$demo libcriterion-dev python3-pytest knot-dnsutils knot-dnssecutils snmpd
     chromium-headless-shell tidy
     libdb5.3 libicu72 libnsl2 libsasl2-modules" # the last four: tests/system/lab_postfix.py
 # nagios4-core wants some mail program; this one is no daemon.
-integration="$test mandoc debhelper lintian nagios4-core msmtp-mta monitoring-plugins-basic monitoring-plugins-standard
+integration="$test mandoc build-essential debhelper lintian nagios4-core msmtp-mta monitoring-plugins-basic monitoring-plugins-standard
     prometheus prometheus-snmp-exporter snmptt icinga2-bin
     zabbix-server-pgsql zabbix-frontend-php postgresql php-cli php-pgsql"
 # check_curl of the plugins needs liburiparser1, which their package only recommends.

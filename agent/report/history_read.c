@@ -51,6 +51,10 @@ static bool check(struct history_reader *reader, char *problem, size_t size)
                     reader->path, strerror(errno));
         return false;
     }
+    if (!S_ISREG(status.st_mode)) { /* a pipe would be waited for */
+        text_format(problem, size, "%s is no history of fedwarden: it is no regular file", reader->path);
+        return false;
+    }
     int code = open_database(reader, &application);
     if (code == SQLITE_OK)
         code = history_number(reader->db, "PRAGMA user_version", &version);

@@ -809,6 +809,9 @@ Test(history, a_reader_tells_what_it_cannot_read)
     cr_expect_null(history_reader_open("none.db", problem, sizeof problem));
     cr_expect_str_eq(problem, "there is no history at none.db: No such file or directory. Has fedwarden run with this"
                               " configuration?");
+    cr_assert_eq(mkfifo("pipe.db", 0600), 0);
+    cr_expect_null(history_reader_open("pipe.db", problem, sizeof problem));
+    cr_expect_str_eq(problem, "pipe.db is no history of fedwarden: it is no regular file");
     make_database("CREATE TABLE contacts (name)");
     cr_expect_null(history_reader_open(HISTORY_PATH, problem, sizeof problem));
     cr_expect_str_eq(problem, "history.db is no history of fedwarden");

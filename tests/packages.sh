@@ -19,7 +19,8 @@ integration="$test mandoc build-essential debhelper lintian nagios4-core msmtp-m
     prometheus prometheus-snmp-exporter snmptt icinga2-bin
     zabbix-server-pgsql zabbix-frontend-php postgresql php-cli php-pgsql"
 # check_curl of the plugins needs liburiparser1, which their package only recommends.
-bench='pcre2-utils dnsperf prometheus-blackbox-exporter monitoring-plugins-basic monitoring-plugins-standard liburiparser1'
+bench='pcre2-utils dnsperf prometheus-blackbox-exporter monitoring-plugins-basic monitoring-plugins-standard liburiparser1
+    monitoring-plugins-contrib bind9-dnsutils bind9-host' # check_ssl_cert and what it and check_dig need
 
 # Packages whose services would start, and the services.
 daemons='icinga2 knot kamailio nagios4 nginx prometheus prometheus-snmp-exporter prosody postgresql snmpd snmptrapd snmptt tinyproxy unbound prometheus-blackbox-exporter zabbix-server'

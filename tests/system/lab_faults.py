@@ -92,7 +92,7 @@ class Faults(test_check.World):
         self.expected["dns-several"] = self.expected["dns-mixed"] = ("tcpRefused", "connect")
         self.healthy = list(test_check.HEALTHY)
         self.settings = {}
-        self.trusts = []
+        self.trusts, self.trust_settings = [], {}
         super().__init__(folder, stack)
         # as the order happens to be, one of the two; "incomplete-named" has one reason
         del self.partners["incomplete"], self.partners["strict"]
@@ -112,8 +112,17 @@ class Faults(test_check.World):
 
     def trust(self, name, ca=None, **settings):
         words = "".join(f' {key} = {self.value(value)};' for key, value in settings.items())
+        self.trust_settings[name] = {"ca_file": ca or self.ca, **settings}
         self.trusts.append(f'    {{ name = "{name}"; ca_file = "{ca or self.ca}";{words} }}')
         return name
+
+    def trust_of(self, name):
+        """What was configured of that profile, also of one of test_check.World."""
+        ours = {"with-client": "client", "with-stranger": "client-stranger"}.get(name)
+        usual = {"ca_file": self.ca}
+        if ours:
+            usual.update(certificate=self.files[ours].cert, key=self.files[ours].key)
+        return self.trust_settings.get(name, usual)
 
     def configuration(self, *arguments, **options):
         options.setdefault("app", 700)
@@ -355,7 +364,7 @@ INSIDE = {
     "xmpp": [(b"<stream:stream", STREAM + b"<stream:features/>")],
     "xmpp-client": [(b"<stream:stream", STREAM + b"<stream:features/>")],
     "sip": [(b"OPTIONS", b"SIP/2.0 200 OK\r\n\r\n")],
-    "https": [(b"HEAD", b"HTTP/1.1 200 OK\r\n\r\n")],
+    "https": [(b" / HTTP/1.1", b"HTTP/1.1 200 OK\r\n\r\n")],
 }
 UNWILLING = [
     ("silent", "imap", [], "appTimeout"), ("bye", "imap", [b"* BYE go\r\n"], "appRejected"),
@@ -528,7 +537,8 @@ class Endless(Faults):
 
     def __init__(self, folder, stack):
         self.folder, self.stack = folder, stack
-        self.partners, self.peers, self.settings, self.trusts, self.resolvers = {}, {}, {}, [], {}
+        self.partners, self.peers, self.settings, self.resolvers = {}, {}, {}, {}
+        self.trusts, self.trust_settings = [], {}
         self.expected = {}
         self.make_certificates()
         files = self.files["good"]

@@ -497,7 +497,7 @@ Test(proto, noise_of_all)
 {
     srandom(2);
     static const char alphabet[] = "0\x0c\x02\x01x\x0a\x04\x84 *+-.aOKSIP/2.0 HTTP/1.1 200\r\n\r\n<>/'=\x00\xff";
-    for (int round = 0; round < 20000; round++) {
+    for (int round = 0; round < 6000; round++) {
         struct proto proto;
         char data[64];
         enum proto_kind kind = 1 + (enum proto_kind)(round % PROTO_HTTP);

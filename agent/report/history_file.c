@@ -263,6 +263,7 @@ static int check_tables(sqlite3 *db)
 static int check_content(sqlite3 *db, bool check, char *problem, size_t size)
 {
     int64_t application = 0, version = 0;
+    sqlite3_db_config(db, SQLITE_DBCONFIG_DQS_DML, 0, NULL); /* a column that is not there is no text of its name */
     int code = history_number(db, "PRAGMA application_id", &application);
     if (code == SQLITE_OK)
         code = history_number(db, "PRAGMA user_version", &version);

@@ -532,6 +532,19 @@ static void hear(void *context, const struct transition *transition)
     heard->count++;
 }
 
+Test(history, columns_that_are_missing_are_damage)
+{
+    enum history_opened opened;
+    char problem[HISTORY_PROBLEM];
+    sqlite3 *db;
+    store_steps(3, 5);
+    cr_assert_eq(sqlite3_open(HISTORY_PATH, &db), SQLITE_OK);
+    cr_assert_eq(history_run(db, "ALTER TABLE verdicts RENAME COLUMN health TO wealth"), SQLITE_OK);
+    sqlite3_close(db);
+    history_close(history_open(HISTORY_PATH, &opened, problem, sizeof problem), NULL, 0, 0);
+    cr_expect_eq(opened, HISTORY_BROKEN, "not one that reads another thing, and that nothing can be written to");
+}
+
 /* What was written by another fedwarden. */
 static void run_file(const char *path)
 {

@@ -455,7 +455,7 @@ Test(history, what_is_no_history_of_ours_is_set_aside)
     life_end(life);
     make_database("PRAGMA application_id = 1180125257; PRAGMA user_version = 1; CREATE TABLE state (x)");
     life = life_begin(1);
-    expect_set_aside(life, "is damaged: no such table", 3);
+    expect_set_aside(life, "is damaged: no such column", 3);
     life_end(life);
 }
 

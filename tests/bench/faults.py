@@ -82,7 +82,7 @@ def case_of(faults, name, resolvers):
 
 def run(command, **options):
     """What hangs in spite of its own limit is ended, and has said what it has said."""
-    done = subprocess.run(["timeout", "-k", "1", str(2 * PATIENCE), *(str(word) for word in command)], capture_output=True, text=True, errors="replace", check=False,
+    done = subprocess.run(["timeout", "-k", "1", str(6 * PATIENCE), *(str(word) for word in command)], capture_output=True, text=True, errors="replace", check=False,
                           timeout=60, stdin=subprocess.DEVNULL, env=lab.environment(HOME="/tmp", **options))
     return done.returncode == 0, done.stdout + done.stderr
 
@@ -119,7 +119,7 @@ class CheckSslCert(Tool):
         own = ["-C", trust["certificate"], "-K", trust["key"]] if "certificate" in trust else []
         revoked = ["--crl"] if "crl_file" in trust else []
         kind = ["-P", STARTTLS[case.protocol]] if case.protocol in STARTTLS else []
-        return run([PLUGINS / "check_ssl_cert", "-H", NAME, "--resolve", case.address, "-p", case.port, "-r", trust["ca_file"], "--sni",
+        return run([PLUGINS / "check_ssl_cert", "-H", NAME, "--resolve", case.address, "-p", case.port, "--rootcert-file", trust["ca_file"], "--sni",
                     case.settings.get("sni", NAME), "-t", PATIENCE, "--ignore-sct", "--ignore-maximum-validity",
                     "-c", "7", "-w", "14", *own, *kind, *revoked])
 

@@ -67,7 +67,7 @@ def browser():
 
 def environment(**more):
     kept = {name: os.environ[name] for name in os.environ if name.endswith("SAN_OPTIONS")}
-    return lab.environment(TZ="UTC", **kept, **more)
+    return lab.environment(TZ="UTC", **{**kept, **more})
 
 
 def fedwarden(*arguments, **options):
@@ -138,7 +138,8 @@ def test_status_without_a_history(place, history):
     assert fedwarden("status", "-c", configuration).returncode == 2, "the configuration says where it is"
     late = subprocess.run([*WEEKS, "faketime", "-f", "+10m", PROGRAM, "status", "--file", history],
                           capture_output=True, text=True, timeout=30, check=False,
-                          env=environment(ASAN_OPTIONS="detect_leaks=0:verify_asan_link_order=0"))
+                          env=environment(ASAN_OPTIONS=os.environ.get("ASAN_OPTIONS", "")
+                                          + ":detect_leaks=0:verify_asan_link_order=0"))
     assert late.returncode == 3, late.stderr
     assert "The daemon seems not to run: it has written nothing for 10m" in late.stdout
 

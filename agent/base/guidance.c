@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "base/advice.h"
 #include "base/text.h"
 
 enum value { PARTNER, WHOM, TARGET, PEER, ADDRESS, PORT, VALUES };
@@ -100,6 +101,8 @@ const char *guidance_cause(enum reason reason, const struct guidance *known, cha
 
 const char *guidance_resolution(enum reason reason, const struct guidance *known, char out[REASON_RESOLUTION_MAX + 1])
 {
+    if (known->detail && *known->detail)
+        return reason_advice(reason, known, out);
     text_copy(out, REASON_RESOLUTION_MAX + 1, reason_info(reason)->resolution);
     fill(out, REASON_RESOLUTION_MAX + 1, known);
     return out;

@@ -131,8 +131,11 @@ void walk_judge(struct walk *walk)
 
 struct guidance walk_guidance(const struct walk *walk, char address[ADDRESS_TEXT_SIZE])
 {
-    struct guidance known = {
-        .partner = walk->partner->name, .contact = walk->partner->contact, .target = "", .address = ""};
+    struct guidance known = {.partner = walk->partner->name,
+                             .contact = walk->partner->contact,
+                             .target = "",
+                             .address = "",
+                             .detail = walk->detail};
     if (walk->endpoint >= 0) {
         const struct walk_endpoint *endpoint = &walk->endpoints[walk->endpoint];
         known.target = endpoint->target;

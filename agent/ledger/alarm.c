@@ -40,7 +40,8 @@ struct guidance ledger_guidance(const struct ledger_alarm *alarm, char address[A
                              .contact = alarm->contact,
                              .target = alarm->target,
                              .address = address_text(&alarm->address, address),
-                             .port = alarm->port};
+                             .port = alarm->port,
+                             .detail = alarm->detail};
 }
 
 enum severity alarm_severity(enum reason reason, int64_t not_after, int64_t wall, const struct conf_partner *conf)

@@ -16,6 +16,7 @@ struct guidance {        /* "" or 0: not known */
     const char *target;  /* host or domain */
     const char *address;
     uint16_t port;
+    const char *detail; /* of an alarm or walk; NULL too: the resolution is then that of the list, with names */
 };
 
 /*

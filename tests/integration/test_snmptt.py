@@ -49,7 +49,7 @@ def test_lines_are_readable(scene):
             (scene.folder / "unknown.log").read_text() if (scene.folder / "unknown.log").exists() else "nothing came"
         found = line("woodgrove", "tcpRefused")
         assert ".1.3.6.1.4.1.8072.9999.9999.1.0.11" in found and "MAJOR" in found and '"Federation"' in found, found
-        assert "nothing listens on port" in found and "What to do: Check the port" in found, found
+        assert "nothing listens on port" in found and "What to do: Ask woodgrove whether its service runs at" in found, found
         scene.repair_port()
         assert lab.wait_until(lambda: line("leared", "woodgrove", "NORMAL"), FAR)
     assert not (scene.folder / "unknown.log").exists() or not (scene.folder / "unknown.log").read_text().strip()

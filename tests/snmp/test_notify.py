@@ -10,6 +10,9 @@ from agents import ROOT, Datagrams, Serve, Snmpd, Trapd, free_port, wait_until
 
 EVENTS = agents.event_rows()
 LONG_DETAIL = "Hex-STRING: " + " ".join(["C3 A4"] * 64)  # 128 octets, cut between characters
+# 199 octets: another character would make it 201
+LONG_RESOLUTION = "Hex-STRING: " + (f"Ask {'n' * 32} to publish the record, or correct the name here: ".encode() +
+                                    "ä".encode() * 55 + b"...").hex(" ").upper()
 
 
 def ids(notifications):
@@ -39,12 +42,11 @@ def test_each_notification_has_its_18_objects(started, tmp_path, role):
         for (number, _, _, _), raised, pairs in [(row, raised, pairs) for (row, raised), pairs
                                                  in zip(sent, trapd.received())]:
             values = [4000000000, 2 if raised else 1, number, 4 if raised else 1, 101, "n" * 32,
-                      ("ttttttttt." * 7)[:64], 2, None, 65535, 4000000000, 900, 4294967295, None, reason[5],
-                      reason[6].replace("ask the partner", "ask " + "n" * 32)]
+                      ("ttttttttt." * 7)[:64], 2, None, 65535, 4000000000, 900, 4294967295, None, reason[5], None]
             printed = [f"Gauge32: {v}" if c in (2, 11, 12, 13, 14) else f'STRING: "{v}"' if isinstance(v, str) else
                        f"INTEGER: {v}" for c, v in enumerate(values, start=2)]
             printed[8] = "Hex-STRING: 20 01 0D B8 00 00 00 00 00 00 00 00 00 00 00 10"
-            printed[13] = LONG_DETAIL
+            printed[13], printed[15] = LONG_DETAIL, LONG_RESOLUTION
             assert pairs[0][0] == ".1.3.6.1.2.1.1.3.0"
             assert pairs[1] == (".1.3.6.1.6.3.1.1.4.1.0", f"OID: {ROOT}.0.{2 * number - raised}")
             assert pairs[2:18] == [(f"{ROOT}.1.11.1.{column}.4000000000", value)

@@ -135,9 +135,9 @@ class Scene(Watched):
         self.fedwarden = self.add_fedwarden(CONFIGURATION.format(
             folder=folder, window=self.WINDOW, count=self.THRESHOLD, partner=PARTNER, **ports))
 
-    def beta_certificate(self, issuer=None, **options):
+    def beta_certificate(self, issuer=None, names=("DNS:sip.beta.example", "DNS:beta.example"), **options):
         """Writes the certificate that the partner's server shows."""
-        leaf = pki.leaf(issuer or self.root, ["DNS:sip.beta.example", "DNS:beta.example"], **options)
+        leaf = pki.leaf(issuer or self.root, list(names), **options)
         return pki.write(self.folder, "beta", leaf)
 
 
@@ -166,6 +166,8 @@ def test_wrong_passwords_from_an_unknown_address(scene):
             assert attacker.register("alice", f"guess {number}") == 401
         assert attacker.register("alice", scene.sip.PASSWORD) == 200
     assert "user alice" in alarm["Detail"]
+    assert alarm["Resolution"].startswith(f"Find out who owns {ATTACKER}; block it")
+    assert "user alice" in alarm["Resolution"]
 
 
 def test_bad_client_certificates(scene):
@@ -228,6 +230,33 @@ def test_partner_with_an_untrusted_root(scene):
         show(scene.strange_root)
 
 
+def test_partner_with_other_faults_of_its_certificate(scene):
+    """Whoever reads the resolution alone knows what to ask for."""
+    def show(*issuer, **options):
+        scene.beta_certificate(*issuer, **options)
+        scene.beta.reload()
+    place = f"; sip.beta.example ({PARTNER}) port {scene.ports['beta']}"
+    for reason, wanted, arguments, options in (
+            ("tlsIncompleteChain",
+             'Ask beta to send the full chain: issuer "CN=Test Issuing CA,O=fedwarden test" not sent',
+             [pki.intermediate(scene.root)], {"issuer_at": "http://ca.beta.example/issuing.cer"}),
+            ("tlsWrongPrincipal", "Correct the name here, or ask beta for a certificate with it: "
+             "wanted beta.example, offered DNS:old.beta.example", [], {"names": ["DNS:old.beta.example"]}),
+            ("tlsExpired", r'Ask beta to renew; check this host\'s clock: ended 20\d\d-\d\d-\d\dT[\d:]+Z: '
+             '"CN=sip.beta.example', [], {"days": -3})):
+        after = len(scene.snmptrapd.read())
+        try:
+            show(*arguments, **options)
+            raised = scene.received(lambda n, reason=reason: n.type == "fedwTlsOutgoingRaised" and
+                                    n["fedwAlarmReason"] == reason, after)
+        finally:
+            show()
+        scene.received(lambda n, alarm=raised["fedwAlarmId"]: n.type == "fedwTlsOutgoingCleared" and
+                       n["fedwAlarmId"] == alarm, after)
+        resolution = raised["fedwAlarmResolution"]
+        assert re.match(wanted, resolution) and resolution.endswith(place), resolution
+
+
 def test_partner_whose_certificate_ends_soon(scene):
     def show(**options):
         scene.beta_certificate(**options)
@@ -238,16 +267,20 @@ def test_partner_whose_certificate_ends_soon(scene):
 
 def test_partner_that_does_not_listen(scene):
     with scene.raises_and_clears("connection", "tcpRefused", repair=scene.beta.start, PartnerName="beta",
-                                 Address=PARTNER, Port=str(scene.ports["beta"])):
+                                 Address=PARTNER, Port=str(scene.ports["beta"])) as alarm:
         scene.beta.stop()
+    assert alarm["Resolution"].startswith(
+        f"Ask beta whether its service runs at sip.beta.example ({PARTNER}) port {scene.ports['beta']}; check the port")
 
 
 def test_partner_without_its_record(scene):
     def publish():
         scene.knot.change("beta.example", ("set", SERVICE, "SRV", f"0 0 {scene.ports['beta']} sip"))
     with scene.raises_and_clears("dns", "dnsNxDomain", repair=publish, PartnerName="beta",
-                                 Target=f"{SERVICE}.beta.example"):
+                                 Target=f"{SERVICE}.beta.example") as alarm:
         scene.knot.change("beta.example", ("unset", SERVICE, "SRV"))
+    for what in ("Ask beta to publish the record", f"{SERVICE}.beta.example SRV: ", f"{PARTNER}:{scene.ports['dns']}"):
+        assert what in alarm["Resolution"], alarm["Resolution"]
 
 
 def test_partner_with_another_record(scene):

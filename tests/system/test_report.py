@@ -101,7 +101,7 @@ def test_status_of_one_partner_says_what_to_do(history):
     done = fedwarden("status", "--file", history, "contoso")
     assert done.returncode == 2
     assert 'issuer "CN=Example Issuing CA 3" not sent' in done.stdout
-    assert "resolution: Ask contoso (noc@example.net) to send the full chain" in " ".join(done.stdout.split())
+    assert "resolution: Ask contoso to send the full chain: issuer \"CN=Example Issuing CA 3\" not sent" in " ".join(done.stdout.split())
     assert "who acts: partner (noc@example.net)" in done.stdout
     assert fedwarden("status", "--file", history, "fabrikam").returncode == 0
     assert fedwarden("status", "--file", history, "woodgrove").returncode == 1

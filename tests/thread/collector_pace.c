@@ -146,7 +146,9 @@ int main(void)
                                        .jitter = 2,
                                        .first_spread = 0,
                                        .confirm = 0,
-                                       .budget = {300, 900, CONNECT_BUDGET, 200, 200, CONNECT_BUDGET, 50, 2000}}};
+                                       .budget = {.dns_try = 300, .dns = 900, .connect = CONNECT_BUDGET, .proxy = 200,
+                                                  .starttls = 200, .tls = CONNECT_BUDGET, .after = 50, .app = 200,
+                                                  .walk = 2000, .fetch = 1000}}};
     struct queue *queue = queue_new(conf.collectors.queue);
     if (!queue)
         return 1;

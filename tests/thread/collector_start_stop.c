@@ -167,7 +167,8 @@ int main(void)
                                        .jitter = 2,
                                        .first_spread = 0,
                                        .confirm = 3,
-                                       .budget = {300, 900, 200, 200, 200, 200, 50, 2000}}};
+                                       .budget = {.dns_try = 300, .dns = 900, .connect = 200, .proxy = 200, .starttls = 200,
+                                                  .tls = 200, .after = 50, .app = 200, .walk = 2000, .fetch = 1000}}};
     struct queue *queue = queue_new(conf.collectors.queue);
     if (!queue)
         return 1;

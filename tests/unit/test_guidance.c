@@ -13,7 +13,7 @@ static void fill(enum reason reason, const struct guidance *known)
 
 Test(guidance, without_values_it_is_the_list)
 {
-    const struct guidance nobody = {"", "", "", "", 0};
+    const struct guidance nobody = {"", "", "", "", 0, NULL};
     for (size_t i = 0; i < reason_count(); i++) {
         fill(reason_at(i)->reason, &nobody);
         cr_expect_str_eq(cause, reason_at(i)->cause);
@@ -23,7 +23,7 @@ Test(guidance, without_values_it_is_the_list)
 
 Test(guidance, names_who_is_meant)
 {
-    const struct guidance known = {"contoso", "noc@contoso.example", "sip.contoso.example", "192.0.2.10", 5061};
+    const struct guidance known = {"contoso", "noc@contoso.example", "sip.contoso.example", "192.0.2.10", 5061, NULL};
     static const struct {
         enum reason reason;
         const char *cause, *resolution;
@@ -55,7 +55,7 @@ Test(guidance, names_who_is_meant)
 
 Test(guidance, of_an_address_alone)
 {
-    const struct guidance known = {"", "", "", "203.0.113.7", 0};
+    const struct guidance known = {"", "", "", "203.0.113.7", 0, NULL};
     fill(REASON_TLS_UNTRUSTED_ROOT, &known);
     cr_expect_str_eq(cause, "203.0.113.7's certificate ends in a root this system does not trust.");
     cr_expect_str_eq(resolution, reason_info(REASON_TLS_UNTRUSTED_ROOT)->resolution);
@@ -68,8 +68,8 @@ Test(guidance, has_bounds)
     memset(host, 'h', sizeof host - 1);
     memset(name, '\x01', sizeof name - 1);
     memset(contact, 'c', sizeof contact - 1);
-    const struct guidance hostile[] = {{name, contact, host, "2001:db8:1111:2222:3333:4444:5555:6666", 65535},
-                                       {"p", "", "the partner", "", 1}};
+    const struct guidance hostile[] = {{name, contact, host, "2001:db8:1111:2222:3333:4444:5555:6666", 65535, ""},
+                                       {"p", "", "the partner", "", 1, ""}};
     for (size_t h = 0; h < 2; h++)
         for (size_t i = 0; i < reason_count(); i++) {
             fill(reason_at(i)->reason, &hostile[h]);

@@ -203,7 +203,7 @@ def smtp(files, starttls=True, answer=b"220 go ahead\r\n", greeting=b"220 lab ES
         connection.sendall(b"250-lab\r\n250-SIZE 1000\r\n" + (b"250-STARTTLS\r\n" if starttls else b"") + b"250 HELP\r\n")
         line = connection.recv(512)
         if not line.startswith(b"STARTTLS"):
-            said.append(line.decode())
+            said.append(line.decode(errors="replace"))
             return
         connection.sendall(answer)
         if answer != b"220 go ahead\r\n":

@@ -24,12 +24,17 @@ def mounts():
     """What this process mounts is seen by itself and by what it starts, and ends with it."""
     libc = ctypes.CDLL(None, use_errno=True)
     here = os.open("/proc/thread-self/ns/mnt", os.O_RDONLY)
+    root, folder = os.open("/", os.O_RDONLY), os.open(".", os.O_RDONLY)
     if libc.unshare(0x00020000) != 0:  # CLONE_NEWNS
         pytest.skip(f"no mount namespace: {os.strerror(ctypes.get_errno())}; run this as root")
     lab.run("mount", "--make-rprivate", "/")
     yield
     libc.setns(here, 0x00020000)
-    os.close(here)
+    os.fchdir(root)  # setns(2) leads to the namespace's own root, which is another one within a chroot
+    os.chroot(".")
+    os.fchdir(folder)
+    for descriptor in (here, root, folder):
+        os.close(descriptor)
 
 
 pytestmark = pytest.mark.usefixtures("loopback", "mounts")
